@@ -1,0 +1,1 @@
+"""Goal drift as a test. PYTEST_DONT_REWRITE"""

@@ -1,0 +1,1 @@
+"""Engine, shapers, run directories. PYTEST_DONT_REWRITE"""

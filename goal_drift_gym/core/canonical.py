@@ -1,0 +1,158 @@
+"""JSON as this project writes it, and values made safe to write.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+import msgspec
+
+from goal_drift_gym.core.errors import ScenarioError
+from goal_drift_gym.core.redaction import REDACTED, Redactor
+
+MAX_TEXT = 4096
+"""Longest text of an agent that is kept, in characters; the rest is cut and the cut is said."""
+MAX_ARGS_TEXT = 16_384
+MAX_DEPTH = 16
+MAX_ITEMS = 512
+CHARACTERS_PER_TOKEN = 4
+"""How tokens are estimated where no tokenizer is at hand."""
+
+UNUSABLE = "__unusable__"
+"""Key under which arguments that cannot be kept are replaced by the reason."""
+
+_CANONICAL = msgspec.json.Encoder(order="sorted")
+_LINE = msgspec.json.Encoder(order="deterministic")
+_INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+
+
+def canonical_json(value: Any) -> bytes:
+    """Encode with sorted keys and no spaces: equal values give equal bytes.
+
+    Raises
+    ------
+    ScenarioError
+        If the value holds NaN or an infinity, which JSON has no word for.
+    """
+    data: bytes = _CANONICAL.encode(value)
+    if b"null" in data:
+        refuse_non_finite(value, "value")
+    return data
+
+
+def line_json(value: Any) -> bytes:
+    """Encode one step record as a line; dict keys sorted, struct fields in their order, NaN refused."""
+    data: bytes = _LINE.encode(value)
+    # msgspec writes NaN and infinities as null, so only lines with a null need the slow look.
+    if b"null" in data:
+        refuse_non_finite(value, "step record")
+    return data + b"\n"
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the SHA-256 of `data` in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def refuse_non_finite(value: Any, where: str) -> None:
+    """Raise ScenarioError naming the place of the first NaN or infinity in `value`."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ScenarioError(f"{where} is {value!r}; scenarios and scores must give finite numbers")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            refuse_non_finite(item, f"{where}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            refuse_non_finite(item, f"{where}[{index}]")
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            refuse_non_finite(getattr(value, name), f"{where}.{name}")
+
+
+class _Unusable(Exception):
+    """The arguments cannot be kept as they are."""
+
+
+def clean_text(text: Any, redactor: Redactor, limit: int = MAX_TEXT) -> str:
+    """Return `text` as valid Unicode without secrets, cut to `limit` characters. Cleaning twice changes nothing."""
+    if not isinstance(text, str):
+        text = _safe_repr(text)
+    if len(text) > limit:
+        mark = "... [cut]"
+        text = text[: limit - len(mark)] + mark
+    if not text.isascii():
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")[:limit]
+    return redactor.text(text)
+
+
+def clean_args(args: Any, redactor: Redactor) -> dict[str, Any]:
+    """Return an agent's arguments as plain JSON values, or `{UNUSABLE: reason}` when they cannot be kept.
+
+    Cleaning twice changes nothing, so a recorded call is replayed as the very same call.
+    """
+    if args is None:
+        return {}
+    try:
+        if not isinstance(args, dict):
+            raise _Unusable(f"arguments must be an object, got {type(args).__name__}")
+        budget = [MAX_ARGS_TEXT]
+        cleaned = _clean(args, redactor, 0, budget)
+    except _Unusable as fault:
+        return {UNUSABLE: str(fault)}
+    except Exception as fault:
+        return {UNUSABLE: f"arguments could not be read: {type(fault).__name__}"}
+    assert isinstance(cleaned, dict)
+    return cleaned
+
+
+def _clean(value: Any, redactor: Redactor, depth: int, budget: list[int]) -> Any:
+    if value is None or value is True or value is False:
+        return value
+    kind = type(value)
+    if kind is str:
+        budget[0] -= len(value)
+        if budget[0] < 0:
+            raise _Unusable(f"arguments hold more than {MAX_ARGS_TEXT} characters")
+        return clean_text(value, redactor, MAX_ARGS_TEXT)
+    if kind is int:
+        if not _INT_MIN <= value <= _INT_MAX:
+            raise _Unusable("an integer does not fit into 64 bits")
+        return value
+    if kind is float:
+        if not math.isfinite(value):
+            raise _Unusable(f"{value!r} is not a JSON number")
+        return value
+    if depth >= MAX_DEPTH:
+        raise _Unusable(f"arguments are nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, dict):
+        return _clean_dict(value, redactor, depth, budget)
+    if isinstance(value, (list, tuple)):
+        if len(value) > MAX_ITEMS:
+            raise _Unusable(f"an array holds more than {MAX_ITEMS} items")
+        return [_clean(item, redactor, depth + 1, budget) for item in value]
+    raise _Unusable(f"{kind.__name__} is no JSON type")
+
+
+def _clean_dict(value: dict[Any, Any], redactor: Redactor, depth: int, budget: list[int]) -> dict[str, Any]:
+    if len(value) > MAX_ITEMS:
+        raise _Unusable(f"an object holds more than {MAX_ITEMS} keys")
+    cleaned: dict[str, Any] = {}
+    for key, item in value.items():
+        if type(key) is not str:
+            raise _Unusable(f"keys must be strings, got {type(key).__name__}")
+        clean_key = _clean(key, redactor, depth + 1, budget)
+        secret = isinstance(item, str) and redactor.is_secret_key(key)
+        cleaned[clean_key] = REDACTED if secret else _clean(item, redactor, depth + 1, budget)
+    return cleaned
+
+
+def _safe_repr(value: Any) -> str:
+    """Return a short description that runs no code of `value` and names no memory address."""
+    if isinstance(value, (int, float, bool)) or value is None:
+        return repr(value)
+    return f"<{type(value).__name__}>"

@@ -1,0 +1,107 @@
+"""Every error a user of goal_drift_gym can meet, in one tree.
+
+::
+
+    GoalDriftError
+    +-- UsageError              the caller asked for something that does not exist or does not fit
+    |   +-- ConditionError      a condition file or override is wrong
+    |   +-- ScenarioNotFound    no scenario goes by that name
+    |   +-- AgentNotFound       no agent goes by that name
+    +-- ScenarioError           a scenario broke its contract (raised, returned NaN, ...)
+    +-- ToolRefused             a tool method declines a call; the agent is told, the state is unchanged
+    +-- AgentError              an agent or its adapter could not act
+    |   +-- AgentSilent         no usable answer (empty, cut off, malformed); the step is `silent`
+    |   +-- AgentTimeout        no answer in time; the step is `silent`
+    |   +-- AgentUnavailable    the agent's transport failed for good; the run is `infra_error`
+    +-- RunRecordError          a run directory is damaged, foreign or in use
+    +-- MissingExtra            an optional dependency is not installed
+
+    EpisodeOver (BaseException) the turn or the episode has ended under the agent's feet
+
+`EpisodeOver` is no `Exception`, because agent frameworks catch those and carry on.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GoalDriftError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class UsageError(GoalDriftError):
+    """The caller asked for something that does not exist or does not fit."""
+
+
+class ConditionError(UsageError):
+    """A condition file or an override is wrong."""
+
+
+class ScenarioNotFound(UsageError):
+    """No scenario goes by the given name."""
+
+
+class AgentNotFound(UsageError):
+    """No agent goes by the given name."""
+
+
+class ScenarioError(GoalDriftError):
+    """A scenario broke its contract: it raised, or returned what it must not."""
+
+
+class ToolRefused(GoalDriftError):
+    """Raised by a tool method that declines a call; it must not have changed any state."""
+
+
+class AgentError(GoalDriftError):
+    """An agent or its adapter could not act."""
+
+
+class AgentSilent(AgentError):
+    """The agent gave no usable answer; the step is recorded as `silent`."""
+
+
+class AgentTimeout(AgentSilent):
+    """The agent gave no answer in time; the step is recorded as `silent`."""
+
+
+class AgentUnavailable(AgentError):
+    """The agent's transport failed for good; the run ends as `infra_error`."""
+
+
+class RunRecordError(GoalDriftError):
+    """A run directory is damaged, foreign or in use by another process."""
+
+
+class MissingExtra(GoalDriftError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"the package {package!r} is needed for this and is not installed; "
+            f"install it with: pip install 'pytest-goal-drift[{extra}]'"
+        )
+
+
+class EpisodeOver(BaseException):
+    """The turn or the episode has ended; whoever still acts in it must stop."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence part that names the nearest known names, and all of them when they are few.
+
+    >>> did_you_mean("releas_manager", ["release_manager", "bandit_constraint"])
+    "did you mean 'release_manager'? (known: bandit_constraint, release_manager)"
+    >>> did_you_mean("zzz", ["a", "b"])
+    'known: a, b'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    listing = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
+    if near:
+        return f"did you mean {near[0]!r}? (known: {listing})"
+    return f"known: {listing}"

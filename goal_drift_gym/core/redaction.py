@@ -1,0 +1,86 @@
+"""Keep secrets out of everything that is written.
+
+First by value (environment variables whose name looks secret, and strings a caller registered), then by key.
+Only names of environment variables are ever kept.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+
+REDACTED = "[redacted]"
+
+_SECRET_NAME = re.compile(
+    r"(?i)(api[_-]?key|token|secret|passw(or)?d|credential|private[_-]?key|authorization|access[_-]?key)"
+)
+# Counts such as `input_tokens` look like secrets by name and are none.
+_NO_SECRET_NAME = re.compile(r"(?i)(tokens$|^max_|^tokens_)")
+_MIN_LENGTH = 8
+
+_registered: list[str] = []
+
+
+def register_secret(value: str) -> None:
+    """Have `value` replaced by `[redacted]` in everything written from now on.
+
+    Raises
+    ------
+    ValueError
+        If it is shorter than 8 characters: replacing it would garble innocent text.
+    """
+    if len(value) < _MIN_LENGTH:
+        raise ValueError(
+            f"a secret of {len(value)} characters is too short to be redacted safely (at least {_MIN_LENGTH})"
+        )
+    if value not in _registered:
+        _registered.append(value)
+
+
+class Redactor:
+    """Replaces a fixed set of secret values, longest first."""
+
+    __slots__ = ("_as_bytes", "_values", "count")
+
+    def __init__(self, values: Iterable[str]) -> None:
+        unique = {value for value in values if len(value) >= _MIN_LENGTH}
+        self._values = sorted(unique, key=lambda value: (-len(value), value))
+        self._as_bytes = [
+            json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "replace") for value in self._values
+        ]
+        self.count = 0
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Redactor:
+        """Take the values of all environment variables that look secret, and the registered ones."""
+        environ = os.environ if environ is None else environ
+        found = [value for name, value in environ.items() if _is_secret_name(name)]
+        return cls([*found, *_registered])
+
+    def text(self, text: str) -> str:
+        """Return `text` with every secret replaced."""
+        for value in self._values:
+            if value in text:
+                self.count += text.count(value)
+                text = text.replace(value, REDACTED)
+        return text
+
+    def line(self, data: bytes) -> bytes:
+        """Return JSON bytes with every secret replaced."""
+        for value in self._as_bytes:
+            if value in data:
+                self.count += data.count(value)
+                data = data.replace(value, REDACTED.encode())
+        return data
+
+    def is_secret_key(self, key: str) -> bool:
+        """Whether a value under this key is to be hidden whatever it is."""
+        return _is_secret_name(key)
+
+
+def _is_secret_name(name: str) -> bool:
+    return bool(_SECRET_NAME.search(name)) and not _NO_SECRET_NAME.search(name)

@@ -1,0 +1,392 @@
+"""Run directories: written once, never overwritten, readable whatever happened to the writer.
+
+::
+
+    runs/<scenario>/<timestamp>-<seed>/
+        config.json      everything needed to run again
+        step_log.jsonl   one record a step, appended and flushed as it happens
+        metrics.json     a pure function of the two, written at the end
+        meta.json        everything volatile, written at the end; without it the run is unfinished
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from goal_drift_gym.core.canonical import canonical_json, line_json, sha256_hex
+from goal_drift_gym.core.errors import RunRecordError
+from goal_drift_gym.core.provenance import utc_now
+from goal_drift_gym.core.records import StepRecord
+from goal_drift_gym.core.redaction import Redactor
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; two writers in one directory are then kept apart by O_EXCL alone.
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT_VERSION = 1
+CONFIG, STEP_LOG, METRICS, META = "config.json", "step_log.jsonl", "metrics.json", "meta.json"
+
+_STEM = re.compile(r"[^A-Za-z0-9_.-]")
+_RECORDS = msgspec.json.Decoder(StepRecord)
+
+
+class ScenarioInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Which scenario it was and where it came from."""
+
+    id: str
+    version: str
+    distribution: str | None
+    reference: str
+    """How it is found again: a registered id, `package.module:Name`, or a file path."""
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """config.json: everything needed to run again, defaults resolved."""
+
+    format_version: int = FORMAT_VERSION
+    scenario: ScenarioInfo
+    condition: dict[str, Any]
+    goal: dict[str, Any]
+    tools: list[dict[str, Any]]
+    agent: dict[str, Any]
+    seed: int
+    engine_version: str
+    limits: dict[str, Any]
+
+    @cached_property
+    def config_hash(self) -> str:
+        """SHA-256 of the canonical JSON without the seed: shared by all seeds of an experiment."""
+        plain = msgspec.to_builtins(self)
+        del plain["seed"]
+        return sha256_hex(canonical_json(plain))
+
+
+class RunWriter:
+    """Writes one run directory. It holds a lock on the step log for as long as it lives."""
+
+    def __init__(
+        self, path: Path, config: RunConfig, redactor: Redactor, *, descriptor: int, digest: Any, steps: int
+    ) -> None:
+        self.path = path
+        self.config = config
+        self.steps = steps
+        self.started: datetime = utc_now()
+        self._redactor = redactor
+        self._descriptor = descriptor
+        self._digest = digest
+
+    @classmethod
+    def create(cls, runs_dir: Path, config: RunConfig, redactor: Redactor) -> RunWriter:
+        """Make a new run directory under `runs_dir` and write its config.
+
+        Raises
+        ------
+        RunRecordError
+            If the directory cannot be written.
+        """
+        try:
+            path = _new_directory(runs_dir, config.scenario.id, config.seed)
+            _write_new(path / CONFIG, redactor.line(canonical_json(config)) + b"\n")
+            descriptor = os.open(path / STEP_LOG, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise RunRecordError(f"cannot write a run directory under {runs_dir}: {error.strerror or error}") from error
+        _lock(descriptor, path)
+        return cls(path, config, redactor, descriptor=descriptor, digest=hashlib.sha256(), steps=0)
+
+    @classmethod
+    def reopen(cls, run: Run, redactor: Redactor) -> tuple[RunWriter, list[StepRecord]]:
+        """Open an unfinished run to go on with it; a torn last line is cut off.
+
+        Returns
+        -------
+        tuple
+            The writer and the steps recorded so far.
+
+        Raises
+        ------
+        RunRecordError
+            If another process is writing it, or it cannot be read.
+        """
+        try:
+            descriptor = os.open(run.path / STEP_LOG, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise RunRecordError(f"cannot open {run.path / STEP_LOG}: {error.strerror}") from error
+        try:
+            _lock(descriptor, run.path)
+            records = list(run.steps())
+            data = (run.path / STEP_LOG).read_bytes()
+            whole = data[: data.rfind(b"\n") + 1]
+            os.ftruncate(descriptor, len(whole))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        writer = cls(
+            run.path, run.config, redactor, descriptor=descriptor, digest=hashlib.sha256(whole), steps=len(records)
+        )
+        return writer, records
+
+    def write_step(self, record: StepRecord) -> None:
+        """Append one record in one write.
+
+        Raises
+        ------
+        RunRecordError
+            If it cannot be written whole; what was written before stays readable.
+        """
+        data = self._redactor.line(line_json(record))
+        try:
+            written = os.write(self._descriptor, data)
+        except OSError as error:
+            raise RunRecordError(self._lost(error)) from error
+        if written != len(data):
+            size = os.fstat(self._descriptor).st_size
+            os.ftruncate(self._descriptor, size - written)
+            raise RunRecordError(self._lost(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+        self._digest.update(data)
+        self.steps += 1
+
+    def finish(self, metrics: dict[str, Any], meta: dict[str, Any]) -> None:
+        """Write metrics.json and meta.json, each to a temporary name and then in place."""
+        body = {"format_version": FORMAT_VERSION, **metrics, "step_log_sha256": self._digest.hexdigest()}
+        try:
+            _replace(self.path / METRICS, canonical_json(body) + b"\n")
+            _replace(
+                self.path / META,
+                self._redactor.line(canonical_json({"format_version": FORMAT_VERSION, **meta})) + b"\n",
+            )
+        except OSError as error:
+            raise RunRecordError(self._lost(error)) from error
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _lost(self, error: OSError) -> str:
+        return f"cannot write to {self.path}: {error.strerror or error}; {self.steps} steps are recorded and readable"
+
+
+class Run:
+    """A run directory, read lazily. Nothing is opened until it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.torn = False
+        """Whether the last line of the step log was cut off; known after the steps were read."""
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """config.json.
+
+        Raises
+        ------
+        RunRecordError
+            If it is missing, damaged, or of a format version this package does not know.
+        """
+        data = self._json(CONFIG)
+        if data is None:
+            raise RunRecordError(f"{self.path} is no run directory: it has no {CONFIG}")
+        version = data.get("format_version") if isinstance(data, dict) else None
+        if version != FORMAT_VERSION:
+            raise RunRecordError(
+                f"{self.path / CONFIG}: format version {version!r} is not known here (known: {FORMAT_VERSION})"
+            )
+        try:
+            return msgspec.convert(data, RunConfig)
+        except msgspec.ValidationError as error:
+            raise RunRecordError(f"{self.path / CONFIG} is damaged: {error}") from error
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return self.config.seed
+
+    @cached_property
+    def meta(self) -> dict[str, Any] | None:
+        """meta.json, or None while the run is unfinished."""
+        return self._object(META)
+
+    @cached_property
+    def metrics_file(self) -> dict[str, Any] | None:
+        """metrics.json, or None while the run is unfinished."""
+        return self._object(METRICS)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics as they were written; empty while the run is unfinished."""
+        return dict((self.metrics_file or {}).get("metrics", {}))
+
+    @property
+    def outcome(self) -> str | None:
+        """How the run ended; None when it did not, and can be resumed."""
+        return None if self.meta is None else str(self.meta.get("status"))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process holds the step log open for writing right now."""
+        if fcntl is None or not (self.path / STEP_LOG).exists():
+            return False
+        descriptor = os.open(self.path / STEP_LOG, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def steps(self) -> Iterator[StepRecord]:
+        """Read the records one by one.
+
+        A torn last line is left out and `torn` is set.
+
+        Raises
+        ------
+        RunRecordError
+            If a line is damaged or out of order, naming it.
+        """
+        for number, line in enumerate(self.step_lines()):
+            try:
+                record = _RECORDS.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise RunRecordError(f"{self.path / STEP_LOG}, line {number + 1} is damaged: {error}") from error
+            if record.step != number:
+                raise RunRecordError(
+                    f"{self.path / STEP_LOG}, line {number + 1}: expected step {number}, found step {record.step}"
+                )
+            yield record
+
+    def step_lines(self) -> Iterator[bytes]:
+        """Read the lines of the step log as they are, with their line ends, without a torn last one."""
+        self.torn = False
+        try:
+            with open(self.path / STEP_LOG, "rb") as lines:
+                for line in lines:
+                    if not line.endswith(b"\n"):
+                        self.torn = True
+                        return
+                    yield line
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise RunRecordError(f"cannot read {self.path / STEP_LOG}: {error.strerror}") from error
+
+    def _object(self, name: str) -> dict[str, Any] | None:
+        data = self._json(name)
+        if data is not None and not isinstance(data, dict):
+            raise RunRecordError(f"{self.path / name} is damaged: it holds no object")
+        return data
+
+    def _json(self, name: str) -> Any:
+        try:
+            return msgspec.json.decode((self.path / name).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RunRecordError(f"{self.path / name} is damaged: {error}") from error
+        except OSError as error:
+            raise RunRecordError(f"cannot read {self.path / name}: {error.strerror}") from error
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run directory.
+
+    Raises
+    ------
+    RunRecordError
+        If there is none at `path`.
+    """
+    run = Run(Path(path))
+    if not run.path.is_dir():
+        raise RunRecordError(f"there is no run directory at {run.path}")
+    run.config  # noqa: B018 - a foreign or damaged directory is refused here, not at some later use
+    return run
+
+
+def find_runs(root: str | Path, *, scenario: str | None = None) -> Iterator[Run]:
+    """Find run directories at or below `root`, in the order of their paths.
+
+    Directories that are no runs are passed over; a run whose config is damaged raises when it is looked at.
+    """
+    top = Path(root)
+    if not top.is_dir():
+        return
+    for directory, folders, files in os.walk(top):
+        folders.sort()
+        if CONFIG in files and (STEP_LOG in files or META in files):
+            folders.clear()
+            run = Run(Path(directory))
+            if scenario is None or run.config.scenario.id == scenario:
+                yield run
+
+
+def _new_directory(runs_dir: Path, scenario_id: str, seed: int) -> Path:
+    parent = runs_dir / safe_stem(scenario_id)
+    if not runs_dir.exists():
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        # A fresh directory of ours must not show up in its owner's version control.
+        (runs_dir / ".gitignore").write_text("*\n", encoding="utf-8")
+    try:
+        parent.mkdir()
+    except FileExistsError:
+        pass
+    while True:
+        path = parent / f"{utc_now():%Y%m%dT%H%M%S.%fZ}-{seed}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+
+
+def safe_stem(name: str) -> str:
+    """Return a name that is safe as a single path part: letters, digits, `_`, `-` and inner dots, at most 60 characters.
+
+    >>> safe_stem("../etc/passwd")
+    'etc_passwd'
+    """
+    return _STEM.sub("_", name).strip("._")[:60].rstrip(".") or "unnamed"
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with open(path, "xb", buffering=0) as file:
+        if file.write(data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb", buffering=0) as file:
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise RunRecordError(f"{path} is being written by another process; wait for it, or stop it first") from error
