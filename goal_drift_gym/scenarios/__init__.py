@@ -1,0 +1,1 @@
+"""Scenarios: the built-in ones, and how others are found. PYTEST_DONT_REWRITE"""
