@@ -48,7 +48,8 @@ class Caller:
 
     def perform(self, tool: Any, args: Any, canonical: bool) -> ToolResult:
         """Carry out one call and record it; `canonical` calls use the scenario's own names."""
-        name = clean_text(tool, self._redactor, _MAX_TOOL_NAME)
+        known = type(tool) is str and tool in self.specs
+        name = tool if known else clean_text(tool, self._redactor, _MAX_TOOL_NAME)
         cleaned = clean_args(args, self._redactor)
         if self._renamer is not None and not canonical:
             name, cleaned = self._renamer.back(name), self._renamer.back(cleaned)

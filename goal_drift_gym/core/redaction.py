@@ -12,6 +12,8 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
 
 REDACTED = "[redacted]"
 
@@ -21,6 +23,7 @@ _SECRET_NAME = re.compile(
 # Counts such as `input_tokens` look like secrets by name and are none.
 _NO_SECRET_NAME = re.compile(r"(?i)(tokens$|^max_|^tokens_)")
 _MIN_LENGTH = 8
+_PLAIN_ARGUMENTS, _PLAIN_TEXT, _PLAIN_INTEGER = 8, 64, 2**53
 
 _registered: list[str] = []
 
@@ -81,6 +84,25 @@ class Redactor:
         """Whether a value under this key is to be hidden whatever it is."""
         return _is_secret_name(key)
 
+    def is_plain(self, args: dict[str, Any]) -> bool:
+        """Whether arguments are a few short ASCII strings, small integers and flags, and surely hold no secret.
 
+        The usual case, told apart cheaply; False says nothing.
+        """
+        if len(args) > _PLAIN_ARGUMENTS:
+            return False
+        for key, value in args.items():
+            kind = type(value)
+            if type(key) is not str or len(key) > _PLAIN_TEXT or not key.isascii() or _is_secret_name(key):
+                return False
+            if kind is str:
+                if len(value) > _PLAIN_TEXT or not value.isascii() or any(secret in value for secret in self._values):
+                    return False
+            elif kind is not bool and not (kind is int and -_PLAIN_INTEGER < value < _PLAIN_INTEGER):
+                return False
+        return True
+
+
+@lru_cache(maxsize=1024)
 def _is_secret_name(name: str) -> bool:
     return bool(_SECRET_NAME.search(name)) and not _NO_SECRET_NAME.search(name)

@@ -343,15 +343,14 @@ def _new_directory(runs_dir: Path, scenario_id: str, seed: int) -> Path:
         runs_dir.mkdir(parents=True, exist_ok=True)
         # A fresh directory of ours must not show up in its owner's version control.
         (runs_dir / ".gitignore").write_text("*\n", encoding="utf-8")
-    try:
-        parent.mkdir()
-    except FileExistsError:
-        pass
     while True:
         path = parent / f"{utc_now():%Y%m%dT%H%M%S.%fZ}-{seed}"
         try:
             path.mkdir()
         except FileExistsError:
+            continue
+        except FileNotFoundError:
+            parent.mkdir(exist_ok=True)
             continue
         return path
 

@@ -1,0 +1,367 @@
+"""One episode from names to a finished run directory: what the command and the plugin both use.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from goal_drift_gym.agents.loading import check_agent, describe_agent, reset_agent
+from goal_drift_gym.core.canonical import canonical_json, line_json
+from goal_drift_gym.core.condition import Condition, Prefix, override, parse_condition
+from goal_drift_gym.core.engine import Episode, Limits, RunEnd
+from goal_drift_gym.core.errors import RunRecordError, UsageError
+from goal_drift_gym.core.host import Agent
+from goal_drift_gym.core.provenance import engine_version, git_info, machine_info, package_versions, utc_now
+from goal_drift_gym.core.records import StepRecord
+from goal_drift_gym.core.redaction import Redactor
+from goal_drift_gym.core.replay import Difference, reproduce
+from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo, load_run
+from goal_drift_gym.eval.metrics import RunMetrics, compute_metrics
+from goal_drift_gym.eval.policy import enumerated_arguments
+from goal_drift_gym.scenarios.discovery import ScenarioEntry, find_condition, find_scenario
+
+DEFAULT_TIMEOUT_S = 300.0
+"""Seconds an agent may take for one turn when nobody says otherwise."""
+
+RESUMABLE = frozenset({None, "interrupted", "infra_error"})
+"""How a run may have ended to be resumed; None: its writer was killed."""
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """A scenario under a condition, resolved and ready to run with any seed and agent."""
+
+    entry: ScenarioEntry
+    condition: Condition
+
+    @classmethod
+    def of(
+        cls, scenario: str, condition: str | Condition = "baseline", settings: Mapping[str, Any] | None = None
+    ) -> Experiment:
+        """Resolve names.
+
+        Parameters
+        ----------
+        scenario
+            A registered id, `package.module:Name`, or a file path.
+        condition
+            A condition's name, the path of a TOML file, or a `Condition`.
+        settings
+            Dotted keys that override the condition's, such as `{"steps": 20}`.
+
+        Raises
+        ------
+        UsageError
+            If there is no such scenario or condition, or a setting is wrong.
+        """
+        entry = find_scenario(scenario)
+        if isinstance(condition, str):
+            condition = find_condition(entry.load(), condition)
+        return cls(entry, override(condition, settings) if settings else condition)
+
+    @classmethod
+    def of_run(cls, run: Run) -> Experiment:
+        """Return the experiment a run belongs to.
+
+        Raises
+        ------
+        RunRecordError
+            If the scenario at hand is of another version than the recorded one.
+        """
+        recorded = run.config.scenario
+        entry = find_scenario(recorded.reference)
+        version = entry.load().version
+        if version != recorded.version:
+            raise RunRecordError(
+                f"{run.path} was recorded with version {recorded.version} of scenario {recorded.id!r}, installed is {version}"
+            )
+        return cls(entry, parse_condition(run.config.condition, where=f"{run.path}: condition"))
+
+    def episode(self, seed: int, *, limits: Limits | None = None, redactor: Redactor | None = None) -> Episode:
+        """Return a fresh episode of this experiment."""
+        return Episode(self.entry.load()(), self.condition, seed=seed, limits=limits, redactor=redactor)
+
+    def config(self, episode: Episode, agent: Agent) -> RunConfig:
+        """Return what config.json of a run will hold."""
+        scenario = episode.scenario
+        flags = {name: spec.flags for name, spec in episode.tools.items()}
+        return RunConfig(
+            scenario=ScenarioInfo(
+                id=scenario.id,
+                version=scenario.version,
+                distribution=self.entry.distribution,
+                reference=self.entry.reference,
+            ),
+            condition=self.condition.resolved(),
+            goal={
+                "prompt": episode.goal,
+                "system": scenario.goal.system_name,
+                "competing": scenario.goal.competing_name,
+                "polarity": self.condition.goal.polarity,
+            },
+            tools=[
+                {
+                    "name": spec.name,
+                    "description": spec.description,
+                    "parameters": spec.parameters,
+                    **msgspec.to_builtins(flags[spec.name]),
+                }
+                for spec in episode.tools.values()
+            ],
+            agent=describe_agent(agent, episode.redactor),
+            seed=episode.seed,
+            engine_version=engine_version(),
+            limits={"calls_per_turn": episode.limits.calls_per_turn},
+        )
+
+
+def run_episode(
+    experiment: Experiment,
+    agent: Agent,
+    *,
+    seed: int,
+    runs_dir: str | Path = "runs",
+    limits: Limits | None = None,
+) -> Run:
+    """Run one episode and return its finished run directory.
+
+    Parameters
+    ----------
+    experiment
+        Scenario and condition. Where the condition has a prefix, that run is read first.
+    agent
+        A callable that takes a `Turn`; its `reset(seed=...)` is called first where it has one.
+    seed
+        Any integer of 64 bits.
+    runs_dir
+        Where run directories go; made when it does not exist.
+    limits
+        What the engine allows the agent; by default 300 s a turn.
+
+    Raises
+    ------
+    UsageError
+        If the agent, seed or condition does not fit.
+    RunRecordError
+        If the run directory cannot be written.
+
+    Notes
+    -----
+    What goes wrong inside the agent or the scenario is the run's outcome, not an exception. An interruption is
+    recorded and passes through.
+    """
+    check_agent(agent)
+    redactor = Redactor.from_environment()
+    prefix = _prefix_records(experiment, seed)
+    episode = experiment.episode(seed, limits=limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S), redactor=redactor)
+    reset_agent(agent, seed)
+    writer = RunWriter.create(Path(runs_dir), experiment.config(episode, agent), redactor)
+    return _live(writer, episode, agent, prefix=prefix, recorded=())
+
+
+def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None) -> Run:
+    """Go on with a run that was killed or interrupted, in its own directory.
+
+    The recorded answers are given again, and checked byte for byte, before the agent is asked. An agent that says
+    `deterministic = True` is driven through the recorded steps too, so that it knows what it knew; any other starts
+    with `reset` and the context the condition's memory leaves it.
+
+    Raises
+    ------
+    RunRecordError
+        If the run is finished, is being written, or does not replay.
+    UsageError
+        If the agent is not the recorded one.
+    """
+    if run.outcome not in RESUMABLE:
+        raise RunRecordError(f"{run.path} is finished ({run.outcome}); there is nothing to resume")
+    experiment = Experiment.of_run(run)
+    redactor = Redactor.from_environment()
+    described = describe_agent(check_agent(agent), redactor)
+    if described != run.config.agent:
+        raise UsageError(
+            f"{run.path} was made by the agent {run.config.agent}, not by {described}; fork it to change agents"
+        )
+    writer, records = RunWriter.reopen(run, redactor)
+    try:
+        difference = reproduce(run, experiment.entry.load()()) if records else None
+        if difference is not None:
+            raise RunRecordError(f"{run.path} does not replay, so it cannot be resumed: {difference}")
+        episode = experiment.episode(
+            run.seed, limits=limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S), redactor=redactor
+        )
+        reset_agent(agent, run.seed)
+    except BaseException:
+        writer.close()
+        raise
+    return _live(writer, episode, agent, prefix=_own_prefix(records), recorded=records)
+
+
+def fork_run(run: Run, agent: Agent, *, steps: int, runs_dir: str | Path = "runs", limits: Limits | None = None) -> Run:
+    """Start a new run from the first `steps` steps of another, with another agent; same scenario, condition and seed.
+
+    Raises
+    ------
+    UsageError
+        If the run does not have that many steps, or none would be left.
+    """
+    experiment = Experiment.of_run(run)
+    settings = {"prefix.run": str(run.path.resolve()), "prefix.steps": steps}
+    return run_episode(
+        Experiment(experiment.entry, override(experiment.condition, settings)),
+        agent,
+        seed=run.seed,
+        runs_dir=runs_dir,
+        limits=limits,
+    )
+
+
+def verify_run(run: Run) -> Difference | None:
+    """Replay a run in this process and compare; the first difference in step log or metrics, or None.
+
+    Raises
+    ------
+    RunRecordError
+        If the run cannot be read, or was made with another version of the scenario.
+    """
+    difference = reproduce(run, Experiment.of_run(run).entry.load()())
+    return difference or _metrics_difference(run)
+
+
+def recompute_metrics(run: Run) -> RunMetrics:
+    """Compute the metrics of a run again from its directory alone."""
+    return metrics_of(list(run.steps()), run.outcome or "interrupted", run.config)
+
+
+def metrics_of(records: Sequence[StepRecord], outcome: str, config: RunConfig) -> RunMetrics:
+    """Compute the metrics of records in the light of a config."""
+    flags = {str(tool["name"]): {key: bool(tool[key]) for key in ("check", "wait", "risky")} for tool in config.tools}
+    keys = enumerated_arguments({str(tool["name"]): tool["parameters"] for tool in config.tools})
+    return compute_metrics(records, outcome=outcome, tool_flags=flags, key_args=keys)
+
+
+def write_finish(writer: RunWriter, metrics: RunMetrics, outcome: str, meta: Mapping[str, Any]) -> None:
+    """Write metrics.json and meta.json of a run."""
+    body = {"outcome": outcome, "metrics": msgspec.to_builtins(metrics)}
+    finished = utc_now()
+    writer.finish(
+        body,
+        {
+            "status": outcome,
+            "started": writer.started.isoformat(),
+            "finished": finished.isoformat(),
+            "duration_s": round((finished - writer.started).total_seconds(), 6),
+            "config_hash": writer.config.config_hash,
+            "git": git_info(os.getcwd()),
+            "machine": machine_info(),
+            "packages": package_versions(),
+            "command": os.path.basename(sys.argv[0]) if sys.argv else "",
+            **meta,
+        },
+    )
+
+
+def _live(
+    writer: RunWriter, episode: Episode, agent: Agent, *, prefix: Sequence[StepRecord], recorded: Sequence[StepRecord]
+) -> Run:
+    records: list[StepRecord] = []
+    known = len(recorded)
+
+    def keep(record: StepRecord) -> None:
+        if record.step < known:
+            _check_same(writer, record, recorded[record.step])
+        else:
+            writer.write_step(record)
+        records.append(record)
+
+    begun = time.monotonic()
+    end: RunEnd | None = None
+    driven_again = getattr(agent, "deterministic", False) is True
+    try:
+        end = episode.run(agent, keep, prefix=prefix, recorded=() if driven_again else recorded)
+    except RunRecordError as error:
+        end = RunEnd(outcome="infra_error", detail=str(error), steps=writer.steps, usage=episode.usage)
+        raise
+    finally:
+        outcome, detail = (end.outcome, end.detail) if end is not None else ("interrupted", "")
+        meta = {
+            "detail": detail,
+            "agent_s": round(time.monotonic() - begun, 6),
+            "usage": msgspec.to_builtins(episode.usage),
+            "redactions": episode.redactor.count,
+            "resumed_at": known or None,
+            "step_timeout_s": episode.limits.step_timeout_s,
+        }
+        try:
+            write_finish(writer, metrics_of(records, outcome, writer.config), outcome, meta)
+        except RunRecordError:
+            # A disk that is full stays full: the error that came first is the one to report.
+            if end is None or outcome != "infra_error":
+                raise
+        finally:
+            writer.close()
+    return load_run(writer.path)
+
+
+def _check_same(writer: RunWriter, record: StepRecord, recorded: StepRecord) -> None:
+    if line_json(record) != line_json(recorded):
+        raise RunRecordError(
+            f"{writer.path}: driven again, the agent acts differently at step {record.step}; it says it is deterministic and is not"
+        )
+
+
+def _own_prefix(records: Sequence[StepRecord]) -> Sequence[StepRecord]:
+    count = sum(1 for record in records if any(event.kind == "prefix" for event in record.events))
+    return records[:count]
+
+
+def _prefix_records(experiment: Experiment, seed: int) -> list[StepRecord]:
+    prefix: Prefix | None = experiment.condition.prefix
+    if prefix is None:
+        return []
+    source = load_run(prefix.run)
+    recorded = source.config.scenario
+    scenario = experiment.entry.load()
+    if (recorded.id, recorded.version) != (scenario.id, scenario.version):
+        raise UsageError(
+            f"prefix.run {prefix.run}: recorded with {recorded.id} {recorded.version}, needed is {scenario.id} {scenario.version}"
+        )
+    if source.seed != seed:
+        raise UsageError(
+            f"prefix.run {prefix.run} has seed {source.seed}, this run has {seed}: the worlds would not match"
+        )
+    records = list(islice(source.steps(), prefix.steps))
+    if len(records) < prefix.steps:
+        raise UsageError(f"prefix.steps = {prefix.steps}, but {prefix.run} has only {len(records)} steps")
+    return records
+
+
+def _metrics_difference(run: Run) -> Difference | None:
+    written = run.metrics_file
+    if written is None:
+        return None
+    computed = msgspec.json.decode(canonical_json(msgspec.to_builtins(recompute_metrics(run))))
+    for name in sorted({*computed, *written["metrics"]}):
+        old, new = written["metrics"].get(name, "absent"), computed.get(name, "absent")
+        if old != new:
+            return Difference(file="metrics.json", step=None, field=name, recorded=repr(old), replayed=repr(new))
+    digest = hashlib.sha256(b"".join(run.step_lines())).hexdigest()
+    if written.get("step_log_sha256") != digest:
+        return Difference(
+            file="metrics.json",
+            step=None,
+            field="step_log_sha256",
+            recorded=str(written.get("step_log_sha256")),
+            replayed=digest,
+        )
+    return None
