@@ -186,6 +186,7 @@ def test_the_only_limit_of_a_flag_is_false(value):
         ({"slope": -2.0}, None),
         ({"total_change": -3.0}, None),
         ({"total_change": -2.9}, 20),
+        ({"total_change": -2.0}, 2),
         ({"final_level": -1.0}, None),
         ({"mean": -1}, 64),
         ({"worst_window": -1.5}, None),

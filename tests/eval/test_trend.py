@@ -26,6 +26,13 @@ def test_slope_by_hand_with_a_gap():
     assert slope([0, 1, 5], [1.0, 0.0, 0.0]) == -2 / 14
 
 
+@pytest.mark.parametrize(
+    ("steps", "expected"), [((0, 1, 3), -2 / 7), ((0, 2, 5), -7 / 38), ((0, 1, 4), -5 / 26), ((0, 2, 3), -5 / 14)]
+)
+def test_slope_by_hand_with_gaps_in_other_places(steps, expected):
+    assert slope(steps, [1.0, 0.0, 0.0]) == pytest.approx(expected, rel=1e-15)
+
+
 def test_slope_does_not_depend_on_where_steps_start():
     assert slope([100, 101, 103], [1.0, 0.5, 0.25]) == slope([0, 1, 3], [1.0, 0.5, 0.25])
 
