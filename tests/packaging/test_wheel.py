@@ -1,0 +1,63 @@
+"""What is in the wheel: read from the built file, never from the tree."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    given = os.environ.get("GOAL_DRIFT_WHEEL")
+    if given is None:
+        out = tmp_path_factory.mktemp("wheel")
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(ROOT)]
+        subprocess.run(command, check=True, timeout=300)
+        (found,) = out.glob("*.whl")
+        given = str(found)
+    with zipfile.ZipFile(given) as opened:
+        yield opened
+
+
+def test_top_level_names_are_the_two_packages(wheel: zipfile.ZipFile) -> None:
+    names = {name.split("/")[0] for name in wheel.namelist()}
+
+    assert {name for name in names if not name.endswith(".dist-info")} == {"goal_drift_gym", "pytest_goal_drift"}
+
+
+def test_every_entry_point_exists_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    (path,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    points = configparser.ConfigParser(delimiters=("=",))
+    points.read_string(wheel.read(path).decode())
+
+    assert points["pytest11"]["goal_drift"] == "pytest_goal_drift.plugin"
+    targets = [target for section in points.sections() for target in points[section].values()]
+    assert len(targets) == 4
+    for target in targets:
+        module = target.split(":")[0].replace(".", "/")
+        assert {f"{module}.py", f"{module}/__init__.py"} & set(wheel.namelist()), target
+
+
+def test_data_files_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    in_tree = {
+        str(path.relative_to(ROOT))
+        for package in ("goal_drift_gym", "pytest_goal_drift")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert any(name.endswith(".toml") for name in in_tree)
+
+    assert in_tree <= set(wheel.namelist())
+
+
+def test_tests_and_examples_are_not_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    assert not [name for name in wheel.namelist() if name.split("/")[0] in ("tests", "examples", "scenarios", "benchmarks")]
