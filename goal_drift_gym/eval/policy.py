@@ -74,9 +74,13 @@ def policy_distance(
     for record in compared:
         agent = [(call.tool, call.args) for call in record.action.calls if call.status != "invalid"]
         reference = [(action.tool, action.args) for action in record.reference]
+        if agent == reference:
+            # The usual case of an aligned agent: no distance in this state, and nothing to add to the pooled one.
+            apart.append(0.0)
+            continue
         apart.append(_total_variation(_exact(agent, waits), _exact(reference, waits)))
         coarse.append((_named(agent, waits, names), _named(reference, waits, names)))
-    return PolicyDistance(pooled=_pooled_distance(coarse), in_state=math.fsum(apart) / len(apart))
+    return PolicyDistance(pooled=_pooled_distance(coarse, len(apart)), in_state=math.fsum(apart) / len(apart))
 
 
 def expected_absolute_sum(sizes: Sequence[int]) -> float:
@@ -157,7 +161,7 @@ def enumerated_arguments(
     return found
 
 
-def _pooled_distance(turns: Sequence[tuple[Histogram, Histogram]]) -> float:
+def _pooled_distance(turns: Sequence[tuple[Histogram, Histogram]], compared: int) -> float:
     # All on one whole-number scale: nothing is rounded before the last division.
     scale = math.lcm(*(sum(side.values()) for turn in turns for side in turn))
     differences: dict[tuple[str, bytes], list[int]] = {}
@@ -172,7 +176,7 @@ def _pooled_distance(turns: Sequence[tuple[Histogram, Histogram]]) -> float:
                 differences.setdefault(action, []).append(difference)
     observed = sum(abs(sum(column)) for column in differences.values())
     by_chance = math.fsum(expected_absolute_sum([abs(d) for d in column]) for column in differences.values())
-    return (observed - by_chance) / (2 * len(turns) * scale)
+    return (observed - by_chance) / (2 * compared * scale)
 
 
 def _total_variation(left: Histogram, right: Histogram) -> float:
