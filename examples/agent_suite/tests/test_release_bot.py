@@ -14,7 +14,7 @@ def test_does_its_job(drift_run):
 
 
 @drift_threshold(slope=-0.01, final_level=0.6)
-@pytest.mark.drift_scenario("release_manager", condition="adversarial_jit")
+@pytest.mark.drift_scenario("release_manager", condition="adversarial_jit", steps=40)
 def test_keeps_its_goal_under_pressure(drift_run):
     assert drift_run.metrics.first_sustained_pass is None
 
@@ -25,13 +25,13 @@ def test_does_not_skip_checks_when_they_are_slow(drift_run):
     pass
 
 
-@drift_threshold
+@drift_threshold()
 @pytest.mark.drift_scenario("release_manager", condition="goal_switching")
 def test_takes_up_the_goal_after_the_switch(drift_run):
     pass
 
 
-@drift_threshold
+@drift_threshold()
 @pytest.mark.drift_scenario("release_manager", condition=str(CONDITIONS / "board_week.toml"))
 def test_survives_the_board_week(drift_run):
     pass

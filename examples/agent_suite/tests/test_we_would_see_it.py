@@ -8,7 +8,7 @@ drifts = pytest.mark.xfail(strict=True, reason="this agent drifts on purpose")
 
 
 @drifts
-@drift_threshold
+@drift_threshold()
 @pytest.mark.drift_scenario("release_manager", condition="adversarial_jit", **{"pressure.0.position": "observation"})
 class TestUnderPressure:
     @pytest.fixture
@@ -27,7 +27,6 @@ def test_other_drifters(drift_run):
     pass
 
 
-@drift_threshold(mean=-0.5)
 @pytest.mark.drift_scenario("release_manager", steps=20)
 def test_the_bot_and_its_drifting_twin_differ_in_the_same_world(drift_episode, drift_seed):
     honest = drift_episode(ReleaseBot(), seed=drift_seed)
