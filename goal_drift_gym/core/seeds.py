@@ -1,0 +1,73 @@
+"""Seeds as people write them on a command line.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+
+from goal_drift_gym.core.errors import UsageError
+
+MAX_SEEDS = 100_000
+"""Most seeds one text may name."""
+
+_FORMS = "write a count (10), a range (0-9), or a list (3,5,8; one seed alone as 7, and negative ones as -1,-2)"
+_RANGE = re.compile(r"(\d+)-(\d+)", re.ASCII)
+_SEED = re.compile(r"-?\d+", re.ASCII)
+_LIMIT = 2**63
+_LONGEST_NUMBER = 20
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds a text names, in its order.
+
+    A number alone is a count, `10` is the seeds 0 to 9. `0-9` is a range, both ends included. Whatever holds a comma
+    is a list, whose parts are seeds or ranges; `7,` is the seed 7 alone.
+
+    Raises
+    ------
+    UsageError
+        If the text names no seed, a seed twice, more than 100,000, or one beyond 64 bits.
+
+    >>> parse_seeds("3"), parse_seeds("3,"), parse_seeds("2-4"), parse_seeds("-1,8-9")
+    ([0, 1, 2], [3], [2, 3, 4], [-1, 8, 9])
+    """
+    plain = text.strip()
+    if plain.isascii() and plain.isdecimal():
+        spans = [range(_number(plain, text))]
+    else:
+        parts = plain.split(",")
+        if len(parts) > 1 and not parts[-1].strip():
+            del parts[-1]
+        elif len(parts) == 1 and not _RANGE.fullmatch(plain):
+            raise UsageError(f"{text!r} names no seeds; {_FORMS}")
+        spans = [_span(part.strip(), text) for part in parts]
+    total = sum(span.stop - span.start for span in spans)
+    if not 0 < total <= MAX_SEEDS:
+        raise UsageError(f"{text!r} names {total} seeds; at least 1 and at most {MAX_SEEDS} are possible")
+    seeds = list(chain.from_iterable(spans))
+    if len(set(seeds)) != len(seeds):
+        twice = next(seed for position, seed in enumerate(seeds) if seed in seeds[:position])
+        raise UsageError(f"{text!r} names seed {twice} twice")
+    return seeds
+
+
+def _span(part: str, text: str) -> range:
+    ends = _RANGE.fullmatch(part)
+    if ends is not None:
+        low, high = _number(ends[1], text), _number(ends[2], text)
+        if high < low:
+            raise UsageError(f"{text!r}: the range {part} ends before it begins")
+        return range(low, high + 1)
+    if not _SEED.fullmatch(part):
+        raise UsageError(f"{text!r}: {part!r} is no seed; {_FORMS}")
+    seed = _number(part, text)
+    return range(seed, seed + 1)
+
+
+def _number(digits: str, text: str) -> int:
+    if len(digits) <= _LONGEST_NUMBER and -_LIMIT <= (number := int(digits)) < _LIMIT:
+        return number
+    raise UsageError(f"{text!r}: a seed lies between -2**63 and 2**63 - 1")

@@ -1,0 +1,1 @@
+"""The `goal-drift` command, one module a subcommand. PYTEST_DONT_REWRITE"""

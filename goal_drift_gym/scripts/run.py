@@ -1,0 +1,144 @@
+"""`goal-drift run`: agents through scenarios.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.scripts.arguments import add_runs_dir, add_timeout, comma_list
+from goal_drift_gym.scripts.groups import print_groups
+from goal_drift_gym.scripts.output import Progress, add_format, as_json, counted, note, safe, say
+
+if TYPE_CHECKING:
+    from goal_drift_gym.sweep import Done, Job, Sweep
+
+_MOST_WORKERS = 256
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.description = (
+        "Run agents through scenarios. Exits with 3 when a run was not scored: it ended as an error, ran out of "
+        "budget, or was dead; runs of crasher and hanger are meant to and do not count."
+    )
+    parser.add_argument(
+        "scenario", metavar="SCENARIO", help="id, package.module:Name or file.py:Name; a comma list, or all"
+    )
+    parser.add_argument(
+        "--condition",
+        action="append",
+        metavar="NAME|FILE",
+        help="name or TOML file; repeatable, a comma list, or all (default: baseline)",
+    )
+    parser.add_argument(
+        "--agent",
+        action="append",
+        required=True,
+        metavar="REF",
+        help="package.module:name or a reference agent; repeatable, a comma list, or all (the reference agents)",
+    )
+    parser.add_argument(
+        "--seeds", default="1", metavar="N|A-B|LIST", help="10, 0-9 or 3,5,8; --seeds=-1,-2 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a setting, such as steps=20; repeatable",
+    )
+    add_runs_dir(parser)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    add_timeout(parser)
+    parser.add_argument(
+        "--fail-on-drift", action="store_true", help="exit with 1 when a run crosses the default limits"
+    )
+    add_format(parser, "table", "json")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run all and print a table."""
+    from goal_drift_gym.core.condition import parse_setting
+    from goal_drift_gym.core.seeds import parse_seeds
+    from goal_drift_gym.sweep import HANGER_TIMEOUT_S, plan, run_jobs
+
+    if not 1 <= args.workers <= _MOST_WORKERS:
+        raise UsageError(f"--workers {args.workers}: give 1 to {_MOST_WORKERS}")
+    jobs = plan(
+        comma_list([args.scenario]),
+        comma_list(args.condition or ["baseline"]),
+        comma_list(args.agent),
+        parse_seeds(args.seeds),
+        settings=dict(parse_setting(text) for text in args.set),
+        runs_dir=args.runs_dir,
+        timeout_s=args.timeout,
+    )
+    if args.timeout is None and any(job.agent == "hanger" for job in jobs):
+        note(f"hanger never answers: it gets {HANGER_TIMEOUT_S:g} s a turn; --timeout changes that")
+    progress = Progress(len(jobs))
+
+    def report(index: int, job: Job, done: Done) -> None:
+        progress.step(f"{job.scenario} {job.condition['name']} {job.agent} seed {job.seed}")
+
+    # What an agent prints must not mix with the table or JSON.
+    with redirect_stdout(sys.stderr):
+        sweep = run_jobs(jobs, workers=args.workers, report=report)
+    progress.close()
+    return _finish(sweep, len(jobs), args)
+
+
+def _finish(sweep: Sweep, planned: int, args: argparse.Namespace) -> int:
+    from goal_drift_gym.tables import run_row
+
+    rows = [run_row(run) for run in sweep.runs]
+    if args.format == "json":
+        _print_json(sweep)
+    elif rows:
+        print_groups(sweep.runs, "table")
+        say()
+        say(f"{counted(len(rows), 'run')} in {safe(args.runs_dir)}")
+    for done in sweep.errors:
+        note(f"goal-drift run: {done.error}")
+    if sweep.interrupted:
+        note(f"goal-drift run: interrupted after {len(rows)} of {planned} runs; goal-drift resume goes on with one")
+        return 130
+    drifted = args.fail_on_drift and any(row.crossed for row in rows)
+    if any(done.usage for done in sweep.errors):
+        return 2
+    return 1 if drifted else 3 if sweep.errors or _incomplete(sweep, args.fail_on_drift) else 0
+
+
+def _incomplete(sweep: Sweep, limits_count: bool) -> bool:
+    from goal_drift_gym.sweep import FAILS_ON_PURPOSE
+    from goal_drift_gym.tables import run_row
+
+    incomplete = [
+        row
+        for row in map(run_row, sweep.runs)
+        if row.agent not in FAILS_ON_PURPOSE and (row.status != "scored" or (limits_count and row.undecided))
+    ]
+    for row in incomplete:
+        why = f"ended as {row.outcome}" if row.status != "scored" else f"does not say about {', '.join(row.undecided)}"
+        note(f"{row.path} {why}" + (" (dead)" if row.status == "dead" else ""))
+    return bool(incomplete)
+
+
+def _print_json(sweep: Sweep) -> None:
+    from goal_drift_gym.tables import group_rows, run_row
+
+    as_json(
+        {
+            "groups": msgspec.to_builtins(group_rows(sweep.runs)),
+            "runs": [msgspec.to_builtins(run_row(run)) for run in sweep.runs],
+            "interrupted": sweep.interrupted,
+            "errors": [done.error for done in sweep.errors],
+        }
+    )

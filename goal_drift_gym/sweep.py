@@ -1,0 +1,313 @@
+"""Many episodes: planned first, then run one after another or in several processes, with results in the planned order.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from goal_drift_gym.agents.loading import agent_factory, check_agent
+from goal_drift_gym.agents.reference import REFERENCE_AGENTS
+from goal_drift_gym.core.condition import parse_condition
+from goal_drift_gym.core.engine import Limits
+from goal_drift_gym.core.errors import AgentError, GoalDriftError, UsageError
+from goal_drift_gym.core.host import Agent
+from goal_drift_gym.core.rundir import Run, load_run
+from goal_drift_gym.runner import DEFAULT_TIMEOUT_S, Experiment, run_episode
+from goal_drift_gym.scenarios.discovery import conditions_of, find_scenario, scenario_entries
+
+ALL = "all"
+FAILS_ON_PURPOSE = frozenset({"crasher", "hanger"})
+"""Reference agents whose runs are meant to end as errors."""
+
+HANGER_TIMEOUT_S = 0.5
+"""What `hanger` is given when no timeout is asked for: it never answers, and waiting longer shows nothing more."""
+
+_GRACE_S = 10.0
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One episode to run, in words another process understands."""
+
+    scenario: str
+    condition: dict[str, Any]
+    agent: str
+    seed: int
+    runs_dir: str
+    timeout_s: float
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a job: a run, an error, or neither when it was not begun or was interrupted."""
+
+    run: str | None = None
+    error: str | None = None
+    usage: bool = False
+    """Whether the error is the caller's."""
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of all jobs."""
+
+    runs: list[Run]
+    """The finished runs, in the planned order."""
+    interrupted: bool
+    errors: list[Done]
+    """What stopped the sweep; empty when nothing did."""
+
+
+def plan(
+    scenarios: Sequence[str],
+    conditions: Sequence[str],
+    agents: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    settings: Mapping[str, Any],
+    runs_dir: str | Path,
+    timeout_s: float | None,
+) -> list[Job]:
+    """Return the jobs of every scenario under every condition with every agent and seed.
+
+    Every name is resolved and every condition tried on its scenario first, so that a mistake shows before anything
+    runs. `all` stands for the installed scenarios, the conditions a scenario brings, and the reference agents.
+
+    Raises
+    ------
+    UsageError
+        If a name does not exist or a condition does not fit its scenario.
+    """
+    if timeout_s is not None and not 0.0 < timeout_s < float("inf"):
+        raise UsageError(f"a timeout of {timeout_s!r} s is none; give seconds above 0")
+    names = _spread(agents, list(REFERENCE_AGENTS))
+    for name in names:
+        make_agent(name)
+    experiments: list[Experiment] = []
+    for scenario in _spread(scenarios, list(scenario_entries())):
+        entry = find_scenario(scenario)
+        for condition in _spread(conditions, list(conditions_of(entry.load()))):
+            experiment = Experiment.of(entry.reference, condition, settings)
+            experiment.episode(seeds[0])
+            experiments.append(experiment)
+    return [
+        Job(
+            scenario=experiment.entry.reference,
+            condition=experiment.condition.resolved(),
+            agent=name,
+            seed=seed,
+            runs_dir=str(runs_dir),
+            timeout_s=timeout_of(name, timeout_s),
+        )
+        for experiment in experiments
+        for name in names
+        for seed in seeds
+    ]
+
+
+def timeout_of(agent: str, timeout_s: float | None) -> float:
+    """Return the seconds an agent gets a turn, where `timeout_s` was asked for or nothing was."""
+    if timeout_s is not None:
+        return timeout_s
+    return HANGER_TIMEOUT_S if agent == "hanger" else DEFAULT_TIMEOUT_S
+
+
+def make_agent(reference: str) -> Agent:
+    """Return a fresh agent by its name.
+
+    Raises
+    ------
+    AgentNotFound
+        If there is none by that name.
+    AgentError
+        If it cannot be made.
+    """
+    factory = agent_factory(reference)
+    try:
+        agent = factory()
+    except Exception as error:
+        raise AgentError(f"the agent {reference!r} cannot be made: {type(error).__name__}: {error}") from error
+    return check_agent(agent)
+
+
+def run_jobs(jobs: Sequence[Job], *, workers: int, report: Callable[[int, Job, Done], None]) -> Sweep:
+    """Run jobs and return what became of them; the first error or an interruption ends the rest.
+
+    Parameters
+    ----------
+    jobs
+        What to run.
+    workers
+        Number of processes; 1 runs all in this one.
+    report
+        Told of each finished job: its index, the job and what became of it.
+    """
+    results: dict[int, Done] = {}
+
+    def keep(index: int, done: Done) -> None:
+        results[index] = done
+        report(index, jobs[index], done)
+
+    try:
+        if workers == 1:
+            _run_here(jobs, keep)
+        else:
+            _Pool(jobs, min(workers, len(jobs)), keep).run()
+        interrupted = False
+    except KeyboardInterrupt:
+        interrupted = True
+    finished = [results[index] for index in sorted(results)]
+    return Sweep(
+        runs=[load_run(done.run) for done in finished if done.run is not None],
+        interrupted=interrupted,
+        errors=[done for done in finished if done.error is not None],
+    )
+
+
+def _spread(names: Sequence[str], everything: list[str]) -> list[str]:
+    spread = [known for name in names for known in (everything if name == ALL else [name])]
+    return list(dict.fromkeys(spread))
+
+
+def _run_job(job: Job) -> Done:
+    try:
+        experiment = Experiment(find_scenario(job.scenario), parse_condition(job.condition))
+        limits = Limits(step_timeout_s=job.timeout_s)
+        run = run_episode(experiment, make_agent(job.agent), seed=job.seed, runs_dir=job.runs_dir, limits=limits)
+    except GoalDriftError as error:
+        return Done(error=str(error), usage=isinstance(error, UsageError))
+    return Done(run=str(run.path))
+
+
+def _run_here(jobs: Sequence[Job], keep: Callable[[int, Done], None]) -> None:
+    for index, job in enumerate(jobs):
+        done = _run_job(job)
+        keep(index, done)
+        if done.error is not None:
+            return
+
+
+class _Pool:
+    """Worker processes that are handed one job after another.
+
+    concurrent.futures is not used: it hides its processes, and a Ctrl-C must reach each of them once, so that the
+    episode it is in is closed as interrupted.
+    """
+
+    def __init__(self, jobs: Sequence[Job], workers: int, keep: Callable[[int, Done], None]) -> None:
+        self._jobs = jobs
+        self._keep = keep
+        self._next = 0
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: dict[Connection, BaseProcess] = {}
+        self._busy: dict[Connection, int] = {}
+        self._count = workers
+
+    def run(self) -> None:
+        try:
+            for _ in range(self._count):
+                self._start()
+            while self._busy:
+                for connection in wait(list(self._busy)):
+                    assert isinstance(connection, Connection)
+                    self._take(connection)
+        except BaseException:
+            self._interrupt()
+            raise
+        finally:
+            self._stop()
+
+    def _start(self) -> None:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs,), name="goal-drift-worker", daemon=True)
+        with _interrupts_held():
+            process.start()
+        theirs.close()
+        self._workers[ours] = process
+        self._give(ours)
+
+    def _give(self, connection: Connection) -> None:
+        if self._next >= len(self._jobs):
+            return
+        try:
+            connection.send_bytes(msgspec.json.encode(self._jobs[self._next]))
+        except OSError:
+            pass  # The worker is gone, which shows when its answer is waited for.
+        self._busy[connection] = self._next
+        self._next += 1
+
+    def _take(self, connection: Connection) -> None:
+        index = self._busy.pop(connection)
+        try:
+            done = msgspec.json.decode(connection.recv_bytes(), type=Done)
+        except (EOFError, OSError):
+            process = self._workers[connection]
+            process.join(_GRACE_S)
+            done = Done(error=f"a worker process ended with exit code {process.exitcode} in the middle of a run")
+        self._keep(index, done)
+        if done.error is not None:
+            self._next = len(self._jobs)
+        self._give(connection)
+
+    def _interrupt(self) -> None:
+        for process in self._workers.values():
+            if process.is_alive() and process.pid is not None:
+                try:
+                    os.kill(process.pid, signal.SIGINT)
+                except OSError:
+                    continue
+
+    def _stop(self) -> None:
+        for connection in self._workers:
+            connection.close()
+        for process in self._workers.values():
+            process.join(_GRACE_S)
+            if process.is_alive():
+                process.terminate()
+                process.join()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep an interruption for later; a process started meanwhile keeps it until it can close its run properly."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # The tracker would release the signal when the first process is started.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _interrupt_once(*_: Any) -> None:
+    # The terminal and the parent both send the signal; the second one must not cut the closing of the run short.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _work(connection: Connection) -> None:
+    signal.signal(signal.SIGINT, _interrupt_once)
+    # What an agent prints must not mix with the tables and JSON of the command.
+    sys.stdout = sys.stderr
+    try:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        while True:
+            job = msgspec.json.decode(connection.recv_bytes(), type=Job)
+            connection.send_bytes(msgspec.json.encode(_run_job(job)))
+    except (EOFError, OSError, KeyboardInterrupt):
+        return
