@@ -1,13 +1,26 @@
 """One command a job; CI runs them all through .ci/run."""
 
+import re
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = False
-nox.options.sessions = ["lint", "types", "imports", "build", "examples", "packs", "local_model", "benchmarks", "tests"]
-
-TEST_TOOLS = ["coverage[toml]>=7.10", "jsonschema>=4.20", "pytest-rerunfailures>=15", "pytest-asyncio>=1.0", "openai>=2,<4"]
-"""What the tests need beyond the package itself."""
+nox.options.sessions = [
+    "lint",
+    "types",
+    "imports",
+    "build",
+    "packs",
+    "reference_agents",
+    "local_model",
+    "benchmarks",
+    "coverage",
+    "readme",
+]
+FAST_ONES = "reference,competing,noop,random,slow_drifter,sudden_flipper,recoverer,pressure_prone,check_skipper,oscillator,late_collapser,crasher,babbler"
 
 
 @nox.session
@@ -43,14 +56,6 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session
-def examples(session: nox.Session) -> None:
-    """The README's main command: honest agents pass, drifting ones are seen."""
-    session.install(".")
-    session.run("pytest", "examples/agent_suite", "--drift-seeds", "10", "-n", "auto")
-    session.run("goal-drift", "verify", "examples/agent_suite/runs", "--quiet")
-
-
-@nox.session
 def packs(session: nox.Session) -> None:
     """Scenario packs, installed and tested as a third party's would be."""
     session.install(".", "./scenarios/hazard_maze")
@@ -75,18 +80,40 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
-def tests(session: nox.Session) -> None:
-    """All tests with coverage; the closing line of the run is this one's."""
-    session.install("-e", ".[openai]", "./scenarios/hazard_maze", *TEST_TOOLS)
+def reference_agents(session: nox.Session) -> None:
+    """The table of every reference agent in every built-in scenario and condition, 50 seeds each."""
+    session.install(".")
+    runs = session.create_tmp()
+    session.run(
+        "goal-drift", "run", "release_manager,bandit_constraint", "--condition", "all", "--agent", FAST_ONES,
+        "--seeds", "50", "--workers", "2", "--runs-dir", runs,
+    )  # fmt: skip
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Core and eval, near 100 %."""
+    session.install("-e", ".[openai,test]")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "tests", "-n", "auto", "--dist", "worksteal", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "tests/core", "tests/eval", "tests/agents", "tests/test_runner.py", "-q")
     session.run("coverage", "combine", "--quiet")
-    session.run("coverage", "report", "--skip-covered")
-    session.run("coverage", "report", "--include=goal_drift_gym/core/*,goal_drift_gym/eval/*", "--fail-under=97", "--format=total")
+    session.run("coverage", "report", "--skip-covered", "--include=goal_drift_gym/core/*,goal_drift_gym/eval/*", "--fail-under=97")
+
+
+@nox.session
+def readme(session: nox.Session) -> None:
+    """The two commands of the README as they stand, in a fresh clone; the closing line of CI is that of its tests."""
+    clone = Path(session.create_tmp()) / "clone"
+    shutil.rmtree(clone, ignore_errors=True)
+    session.run("git", "clone", "--quiet", "--no-hardlinks", str(Path.cwd()), str(clone), external=True)
+    readme_text = (clone / "README.md").read_text(encoding="utf-8")
+    main_job, all_tests = re.findall(r"^\$ (python3 -m venv .*)$", readme_text, re.MULTILINE)
+    session.chdir(clone)
+    session.run("bash", "-c", main_job, external=True)
+    session.run(".venv/bin/goal-drift", "verify", "examples/agent_suite/runs", external=True)
+    session.run("bash", "-c", all_tests, external=True)
 
 
 def _only(folder: str, pattern: str) -> str:
-    from pathlib import Path
-
     (found,) = Path(folder).glob(pattern)
     return str(found)
