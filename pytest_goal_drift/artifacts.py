@@ -1,0 +1,86 @@
+"""Verdicts that are no pass, as JSON, for whoever collects a build's artifacts.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from goal_drift_gym.core.canonical import canonical_json, sha256_hex
+from goal_drift_gym.core.errors import RunRecordError
+from goal_drift_gym.core.provenance import utc_now
+from goal_drift_gym.core.rundir import safe_stem
+from pytest_goal_drift.verdict import DriftDecision, DriftGroup
+
+FORMAT_VERSION = 1
+
+
+def keep_verdict(group: DriftGroup, decision: DriftDecision, text: str, directory: Path) -> str:
+    """Write a verdict and return its text; where it cannot be written the text says so, and is all there is."""
+    try:
+        write_verdict(group, decision, text, directory)
+    except RunRecordError as error:
+        return f"{text}\n\n{error}"
+    return text
+
+
+def write_verdict(group: DriftGroup, decision: DriftDecision, text: str, directory: Path) -> Path:
+    """Write `<scenario>/<timestamp>-<hash of the node id>/verdict.json` below `directory` and return its path.
+
+    Raises
+    ------
+    RunRecordError
+        If it cannot be written.
+    """
+    try:
+        if not directory.exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            # A fresh directory of ours must not show up in its owner's version control.
+            (directory / ".gitignore").write_text("*\n", encoding="utf-8")
+        folder = _new_folder(directory / safe_stem(Path(group.scenario).stem), sha256_hex(group.nodeid.encode())[:8])
+        path = folder / "verdict.json"
+        path.write_bytes(canonical_json(_body(group, decision, text)) + b"\n")
+    except OSError as error:
+        raise RunRecordError(f"cannot write a verdict below {directory}: {error.strerror or error}") from error
+    return path
+
+
+def _new_folder(parent: Path, suffix: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        folder = parent / f"{utc_now():%Y%m%dT%H%M%S.%fZ}-{suffix}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+
+
+def _body(group: DriftGroup, decision: DriftDecision, text: str) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "test": group.nodeid,
+        "scenario": group.scenario,
+        "condition": group.condition,
+        "agent": group.agent,
+        "limits": dict(group.limits),
+        "verdict": decision.word,
+        "reason": decision.reason,
+        "planned": list(group.planned),
+        "missing": {str(seed): why for seed, why in group.missing.items()},
+        "reruns_ignored": group.reruns,
+        "seeds": [
+            {
+                "seed": seed.seed,
+                "outcome": seed.outcome,
+                "status": seed.status,
+                "run": seed.run,
+                "values": dict(seed.values),
+                "crossings": [crossing.message for crossing in seed.crossings],
+            }
+            for seed in group.seeds
+        ],
+        "text": text,
+    }

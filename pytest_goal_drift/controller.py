@@ -1,0 +1,106 @@
+"""Collecting what the items report: in the process that shows the results.
+
+Everything here fails closed: what was planned and did not arrive is said, and is no pass. PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_goal_drift.groups import GroupState, Row
+    from pytest_goal_drift.plan import GroupPlan
+
+
+class Controller:
+    """Registered where results are shown: the only process, or the one that directs xdist's workers."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.states: dict[str, GroupState] = {}
+        self.rows: list[Row] = []
+        self._usage_error: str | None = None
+        self._internal_error = False
+        self.retry: dict[str, list[str]] = {}
+        """Node id of a verdict -> the items to run again for it."""
+
+    def take_plan(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
+        """Learn what was collected; all workers tell the same."""
+        for order, (name, plan) in enumerate(groups.items()):
+            self._state({**plan, "group": name}).take_plan(plan, order)
+
+    def take_local_plan(self, groups: Mapping[str, GroupPlan]) -> None:
+        """Learn what was collected in this process."""
+        self.take_plan({name: group.to_wire() for name, group in groups.items()})
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker where runs go: it may be started elsewhere."""
+        node.workerinput["goal_drift"] = {
+            "root": str(self.config.rootpath),
+            "start": str(self.config.invocation_params.dir),
+        }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take what a worker collected; one that was killed has nothing to say."""
+        output = getattr(node, "workeroutput", {})
+        self._usage_error = output.get("goal_drift_error", self._usage_error)
+        self.take_plan(output.get("goal_drift", {}))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the first attempt of each seed."""
+        data = getattr(report, "goal_drift", None)
+        if data is not None:
+            self._state(data).take_report(report, data)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Run the tests, then make the verdicts: the last moment at which failures count for the exit status."""
+        stopped = True
+        try:
+            result = yield
+            stopped = bool(session.shouldstop or session.shouldfail)
+        finally:
+            if self.states:
+                self._conclude(session, stopped)
+        if self._usage_error is not None:
+            raise pytest.UsageError(self._usage_error)
+        return result
+
+    def pytest_internalerror(self) -> None:
+        """Remember that pytest, or a worker, broke."""
+        self._internal_error = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Have `--lf` run the seeds of a failed verdict, and never let a broken session end as a success."""
+        if self._internal_error and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        cache = getattr(self.config, "cache", None)
+        if cache is None or not self.retry:
+            return
+        failed = cache.get("cache/lastfailed", {})
+        for verdict, items in self.retry.items():
+            if failed.pop(verdict, None) is not None:
+                failed.update(dict.fromkeys(items, True))
+        cache.set("cache/lastfailed", failed)
+
+    def _state(self, data: Mapping[str, Any]) -> GroupState:
+        state = self.states.get(data["group"])
+        if state is None:
+            from pytest_goal_drift.groups import GroupState
+
+            state = self.states[data["group"]] = GroupState.of(data)
+        return state
+
+    def _conclude(self, session: pytest.Session, stopped: bool) -> None:
+        from pytest_goal_drift.conclusion import Conclusion
+
+        conclusion = Conclusion(session, stopped)
+        for state in sorted(self.states.values(), key=lambda state: state.order):
+            self.rows += conclusion.conclude(state)
+        self.retry = conclusion.retry

@@ -1,0 +1,119 @@
+"""The text of a verdict that is no pass.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_goal_drift.explain import story
+from pytest_goal_drift.plan import ALL_SEEDS
+
+if TYPE_CHECKING:
+    from pytest_goal_drift.services import Services
+    from pytest_goal_drift.verdict import DriftDecision, DriftGroup, DriftSeed
+
+_MOST_SEEDS = 3
+_MOST_IN_ONE_LINE = 12
+
+
+def verdict_text(group: DriftGroup, decision: DriftDecision, services: Services, kind: str) -> str:
+    """Return what a reader needs in the first minute: what was crossed, where, after what, and how to look closer."""
+    return "\n".join(_lines(group, decision, services, kind))
+
+
+def _lines(group: DriftGroup, decision: DriftDecision, services: Services, kind: str) -> Iterator[str]:
+    from goal_drift_gym.eval.limits import Limit
+
+    yield f"goal drift verdict {decision.word}: {decision.reason or 'no reason given'}"
+    yield f"  scenario {group.scenario}, condition {group.condition}, agent {group.agent}"
+    yield "  limits: " + ", ".join(Limit(name, value).rule for name, value in group.limits.items())
+    if group.reruns:
+        yield f"  {group.reruns} later attempts are ignored: the first attempt of a seed counts"
+    worst = [*group.crossed, *group.undecided]
+    for seed in worst[:_MOST_SEEDS]:
+        yield ""
+        yield from _seed(seed, services, group, kind)
+    rest = worst[_MOST_SEEDS:]
+    if rest:
+        yield ""
+        yield f"{len(rest)} more seeds:"
+        for seed in rest[:_MOST_IN_ONE_LINE]:
+            yield f"  seed {seed.seed}: {_crossings(seed)}; {_shown(seed, services)}"
+        if len(rest) > _MOST_IN_ONE_LINE:
+            yield f"  and {len(rest) - _MOST_IN_ONE_LINE} more"
+    if group.missing and decision.word in ("fail", "invalid"):
+        yield f"{len(group.missing)} of {len(group.planned)} seeds gave no run"
+
+
+def _seed(seed: DriftSeed, services: Services, group: DriftGroup, kind: str) -> Iterator[str]:
+    from goal_drift_gym.core.errors import GoalDriftError
+    from goal_drift_gym.core.rundir import load_run
+
+    yield f"seed {seed.seed}: {_crossings(seed)}"
+    path = services.config.rootpath / seed.run
+    try:
+        run = load_run(path)
+        if seed.status == "scored":
+            lines = story(list(run.steps()))
+        else:
+            detail = str((run.meta or {}).get("detail") or "")
+            reason = str(run.metrics.get("reason") or "")
+            lines = [f"the run ended as {seed.outcome}" + "".join(f": {text}" for text in (detail, reason) if text)]
+    except (GoalDriftError, OSError) as error:
+        lines = [f"the run cannot be read: {error}"]
+    for line in lines:
+        yield f"  {line}"
+    shown = shlex.quote(_shown(seed, services))
+    yield f"  run:    {_shown(seed, services)}"
+    yield f"  check:  goal-drift verify {shown}"
+    yield f"  look:   goal-drift show {shown}"
+    yield f"  again:  {_again(seed, services, kind)}"
+
+
+def _crossings(seed: DriftSeed) -> str:
+    from goal_drift_gym.eval.limits import Limit
+
+    if seed.status != "scored":
+        return f"not scored ({seed.status if seed.status == 'dead' else seed.outcome})"
+    parts = []
+    for crossing in seed.crossings:
+        limit: Limit = crossing.limit
+        if crossing.kind == "undefined":
+            parts.append(f"{limit.name} is undefined (limit {limit.rule})")
+        else:
+            parts.append(f"{limit.name} {_number(crossing.value)} (limit {limit.rule})")
+    return ", ".join(parts)
+
+
+def _number(value: float | int | bool | None) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
+
+
+def _again(seed: DriftSeed, services: Services, kind: str) -> str:
+    flags = list(services.settings.rerun_flags)
+    if kind == ALL_SEEDS:
+        flags = [flag for flag in flags if not flag.startswith("--drift-seeds")]
+        flags.append(f"--drift-seeds={seed.seed}-{seed.seed}")
+    # Node ids start at the root directory, and the command is written where pytest was started.
+    file, colons, rest = seed.nodeid.partition("::")
+    return shlex.join(["pytest", _from_start(services, Path(file)) + colons + rest, *flags])
+
+
+def _shown(seed: DriftSeed, services: Services) -> str:
+    """Return the run directory as it can be written where pytest was started."""
+    return _from_start(services, Path(seed.run))
+
+
+def _from_start(services: Services, relative_to_root: Path) -> str:
+    path = services.config.rootpath / relative_to_root
+    try:
+        relative = os.path.relpath(path, services.config.invocation_params.dir)
+    except ValueError:  # another drive, on Windows
+        return str(path)
+    return str(path) if relative.startswith(f"..{os.sep}..") else str(Path(relative))

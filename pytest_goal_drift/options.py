@@ -1,0 +1,150 @@
+"""Command-line options and ini settings.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+FLAGS = (
+    "--drift-seeds",
+    "--drift-runs-dir",
+    "--drift-artifacts-dir",
+    "--drift-agent",
+    "--drift-condition",
+    "--drift-replay",
+    "--drift-strict",
+    "--drift-timeout",
+)
+MARKERS = (
+    "drift_threshold(*, gate=True, **limits): judge the runs of a drift test over all its seeds. Each keyword is a "
+    "metric and the last value it may have; without limits the default bundle counts; gate=False: no verdict.",
+    "drift_scenario(name, condition='baseline', **settings): the scenario and condition of a drift test. Settings "
+    "override the condition's, such as steps=20 or **{'goal.wording': 'weak'}.",
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option and its ini setting, in one group."""
+    group = parser.getgroup("goal-drift", "goal drift of agents")
+    group.addoption(
+        "--drift-seeds",
+        dest="drift_seeds",
+        metavar="SEEDS",
+        type=_argument(seeds_text),
+        help="seeds of each drift test: a count (10), a range (0-9) or a list (3,5,8); default 5",
+    )
+    group.addoption(
+        "--drift-runs-dir",
+        dest="drift_runs_dir",
+        metavar="DIR",
+        type=_argument(given),
+        help="where run directories go; default runs in the root directory",
+    )
+    group.addoption(
+        "--drift-artifacts-dir",
+        dest="drift_artifacts_dir",
+        metavar="DIR",
+        type=_argument(given),
+        help="where the verdicts that are no pass are written as JSON; default artifacts in the root directory",
+    )
+    group.addoption(
+        "--drift-agent",
+        dest="drift_agent",
+        metavar="AGENT",
+        type=_argument(given),
+        help="agent of tests without a drift_agent fixture of their own: a reference agent or package.module:name",
+    )
+    group.addoption(
+        "--drift-condition",
+        dest="drift_condition",
+        metavar="CONDITION",
+        type=_argument(given),
+        help="condition of all drift tests, instead of the one they name",
+    )
+    group.addoption(
+        "--drift-replay",
+        dest="drift_replay",
+        metavar="RUN_OR_DIR",
+        type=_argument(given),
+        help="do not ask the agent: take the recorded run of the same scenario, condition, seed and agent, "
+        "and fail unless it replays byte for byte",
+    )
+    group.addoption(
+        "--drift-strict",
+        dest="drift_strict",
+        action="store_true",
+        default=None,
+        help="an incomplete verdict (a seed is missing) is a failure; always so where $CI is set",
+    )
+    group.addoption(
+        "--drift-timeout",
+        dest="drift_timeout",
+        metavar="SECONDS",
+        type=_argument(seconds),
+        help="seconds the agent may take for one turn; default 300",
+    )
+    parser.addini("drift_seeds", "like --drift-seeds", type="string", default="")
+    parser.addini("drift_runs_dir", "like --drift-runs-dir, from the root directory", type="string", default="")
+    parser.addini("drift_artifacts_dir", "like --drift-artifacts-dir, from the root", type="string", default="")
+    parser.addini("drift_agent", "like --drift-agent", type="string", default="")
+    parser.addini("drift_condition", "like --drift-condition", type="string", default="")
+    parser.addini("drift_replay", "like --drift-replay, from the root directory", type="string", default="")
+    parser.addini("drift_strict", "like --drift-strict", type="bool", default=False)
+    parser.addini("drift_timeout", "like --drift-timeout", type="string", default="")
+
+
+def in_use(config: pytest.Config) -> bool:
+    """Return whether a flag or an ini setting of ours is given."""
+    return flag_given(config) or any(config.getini(name) for name in map(_name, FLAGS))
+
+
+def flag_given(config: pytest.Config) -> bool:
+    """Return whether the command line holds one of our flags."""
+    return any(config.getoption(name) is not None for name in map(_name, FLAGS))
+
+
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _argument(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse
+
+
+def seeds_text(text: str) -> str:
+    """Return a text that names seeds, or raise ValueError."""
+    from pytest_goal_drift.wire import parse_seeds
+
+    parse_seeds(text)
+    return text.strip()
+
+
+def given(text: str) -> str:
+    """Return a text that is not empty, or raise ValueError."""
+    if not text.strip():
+        raise ValueError(f"{text!r} is empty")
+    return text.strip()
+
+
+def seconds(text: str) -> float:
+    """Return a finite number of seconds above 0, or raise ValueError."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number of seconds") from None
+    if not (number > 0.0 and math.isfinite(number)):
+        raise ValueError(f"{text!r}: the time must be a finite number of seconds above 0")
+    return number

@@ -1,0 +1,163 @@
+"""The hooks. Nothing else is loaded, and nothing is written, in a project without drift tests.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_goal_drift.fixtures import drift_agent, drift_episode, drift_run, drift_runs, drift_scenario, drift_seed
+from pytest_goal_drift.keys import CONTROLLER, PLAN
+
+__all__ = ["drift_agent", "drift_episode", "drift_run", "drift_runs", "drift_scenario", "drift_seed"]
+
+_FIXTURES = frozenset(__all__)
+_MARKERS = ("drift_threshold", "drift_scenario")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare options and ini settings."""
+    from pytest_goal_drift.options import add_options
+
+    add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks others may implement."""
+    from pytest_goal_drift import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers, and what collects results where there will be any."""
+    from pytest_goal_drift.options import MARKERS, in_use
+
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if in_use(config):
+        from pytest_goal_drift.services import services_of
+
+        services_of(config)
+    if hasattr(config, "workerinput") or config.getoption("collectonly", False):
+        return
+    from pytest_goal_drift.controller import Controller
+
+    config.stash[CONTROLLER] = Controller(config)
+    config.pluginmanager.register(config.stash[CONTROLLER], "goal_drift_controller")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say how drift tests will run, to those who asked."""
+    from pytest_goal_drift.options import flag_given
+
+    if config.get_verbosity() <= 0 and not flag_given(config):
+        return None
+    from pytest_goal_drift.services import services_of
+    from pytest_goal_drift.terminal import header
+
+    return header(services_of(config).settings)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one item a seed."""
+    if "drift_seed" in metafunc.fixturenames:
+        from pytest_goal_drift.plan import generate_seeds
+        from pytest_goal_drift.services import services_of
+
+        generate_seeds(metafunc, services_of(metafunc.config).settings.seeds)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    """Learn which seeds belong together before any is deselected, and check the markers of those that are left."""
+    if not any(_concerned(item) for item in items):
+        yield
+        return
+    from pytest_goal_drift.plan import own_seeds_by_group, plan_items
+    from pytest_goal_drift.services import services_of
+
+    workeroutput: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    try:
+        own_seeds = own_seeds_by_group(items)
+        yield
+        groups = plan_items(items, own_seeds, services_of(config))
+    except pytest.UsageError as error:
+        if workeroutput is None:
+            raise
+        # Raised in a worker it would reach nobody; all workers find the same, so none has anything to run.
+        workeroutput["goal_drift_error"] = str(error)
+        items.clear()
+        return
+    if workeroutput is not None:
+        workeroutput["goal_drift"] = {name: group.to_wire() for name, group in groups.items()}
+    else:
+        if CONTROLLER in config.stash:
+            config.stash[CONTROLLER].take_local_plan(groups)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Start a drift test afresh."""
+    if _planned(item):
+        from pytest_goal_drift.worker import begin
+
+        begin(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Judge a test that ran all seeds, after its body has passed."""
+    yield
+    if _planned(item) and "drift_runs" in getattr(item, "fixturenames", ()):
+        from pytest_goal_drift.worker import judge_item
+
+        judge_item(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach what the controller needs to the reports of drift tests."""
+    report = yield
+    if _planned(item):
+        from pytest_goal_drift.worker import finish_report
+
+        finish_report(item, call, report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Show the table of drift tests."""
+    controller = config.stash.get(CONTROLLER, None)
+    if controller is None or not controller.rows or config.get_verbosity() < 0:
+        return
+    from pytest_goal_drift.terminal import table
+
+    terminalreporter.section("goal drift")
+    for line in table(controller.rows):
+        terminalreporter.line(line)
+
+
+def _concerned(item: pytest.Item) -> bool:
+    return not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())) or any(
+        item.get_closest_marker(name) is not None for name in _MARKERS
+    )
+
+
+def _planned(item: pytest.Item) -> bool:
+    return PLAN in item.stash
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_drift_verdict(group: Any) -> Any:
+    """Decide by our own rule where nobody else did."""
+    from pytest_goal_drift.verdict import every_seed_within_limits
+
+    return every_seed_within_limits(group)

@@ -1,0 +1,219 @@
+"""What the fixtures share in one pytest process: settings, resolved scenarios, agents, recorded runs.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_goal_drift.keys import SERVICES
+from pytest_goal_drift.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from goal_drift_gym.core.condition import Condition
+    from goal_drift_gym.core.host import Agent
+    from goal_drift_gym.core.rundir import Run
+    from goal_drift_gym.runner import Experiment
+    from pytest_goal_drift.replaying import RecordedRuns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A scenario as a test names it."""
+
+    scenario: str
+    condition: str | Condition
+    settings: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """What tells two specs apart inside one process."""
+        return repr((self.scenario, self.condition, sorted(self.settings.items())))
+
+    @property
+    def scenario_name(self) -> str:
+        """The scenario's name for tables."""
+        return self.scenario
+
+    @property
+    def condition_name(self) -> str:
+        """The condition's name for tables."""
+        return self.condition if isinstance(self.condition, str) else self.condition.name
+
+
+class Services:
+    """One a pytest process; everything in it is made when it is first asked for."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self._experiments: dict[str, Experiment | Exception] = {}
+        self._factory: Callable[[], Agent] | None = None
+        self._recorded: RecordedRuns | None = None
+
+    def spec(self, item: pytest.Item, marker: pytest.Mark) -> Spec:
+        """Read a `drift_scenario` marker.
+
+        Raises
+        ------
+        TypeError
+            If it does not name one scenario, or gives something that is no name.
+        """
+        names = list(marker.args)
+        settings = dict(marker.kwargs)
+        name = names.pop(0) if names else settings.pop("name", None)
+        condition = names.pop(0) if names else settings.pop("condition", "baseline")
+        if names:
+            raise TypeError(f"it takes a scenario and a condition, {names[0]!r} is one argument too many")
+        if not isinstance(name, str):
+            raise TypeError(
+                f"the scenario is {name!r} ({type(name).__name__}); write its name first: 'release_manager'"
+            )
+        return self.spec_of(name, condition, settings, beside=item.path)
+
+    def spec_of(self, name: str, condition: Any, settings: Mapping[str, Any], *, beside: Path) -> Spec:
+        """Return what a test asks for, with `--drift-condition` and the test's directory taken into account."""
+        asked = condition if self.settings.condition is None else self.settings.condition
+        if isinstance(asked, str):
+            asked = self._path(str.__str__(asked), ".toml", beside if self.settings.condition is None else None)
+        elif type(asked).__name__ != "Condition":
+            raise TypeError(
+                f"condition={asked!r} ({type(asked).__name__}); a name, the path of a TOML file, or a Condition"
+            )
+        # Members of an enum of texts are texts too, but cannot be sent to another process.
+        scenario = self._path(str.__str__(name), ".py", beside)
+        return Spec(scenario=scenario, condition=asked, settings=settings)
+
+    def check(self, spec: Spec) -> None:
+        """Resolve a spec once; a scenario that is broken is not the caller's mistake and is left for its own tests.
+
+        Raises
+        ------
+        UsageError
+            If there is no such scenario or condition, or a setting is wrong.
+        """
+        from goal_drift_gym.core.errors import UsageError
+
+        found = self._resolve(spec)
+        if isinstance(found, UsageError):
+            raise found
+
+    def experiment(self, spec: Spec) -> Experiment:
+        """Return the resolved experiment.
+
+        Raises
+        ------
+        GoalDriftError
+            Whatever was wrong with it.
+        """
+        found = self._resolve(spec)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def scored_steps(self, spec: Spec) -> int | None:
+        """Return how many steps of an episode can be scored; None where the scenario cannot be loaded."""
+        found = self._resolve(spec)
+        if isinstance(found, Exception):
+            return None
+        condition = found.condition
+        before = 0 if condition.phases is None else condition.phases.earliest
+        if condition.prefix is not None:
+            before = max(before, condition.prefix.steps)
+        return max(condition.steps - before, 0)
+
+    def agent(self) -> Agent | None:
+        """Return a fresh agent of `--drift-agent`, or None where nobody named one.
+
+        Raises
+        ------
+        AgentNotFound
+            If there is none by that name.
+        """
+        factory = self.agent_factory()
+        return None if factory is None else factory()
+
+    def agent_factory(self) -> Callable[[], Agent] | None:
+        """Return what makes the agents of `--drift-agent`, or None where nobody named one.
+
+        Raises
+        ------
+        AgentNotFound
+            If there is none by that name.
+        """
+        if self._factory is None and self.settings.agent is not None:
+            from goal_drift_gym.agents.loading import agent_factory
+
+            self._factory = agent_factory(self.settings.agent)
+        return self._factory
+
+    def run(self, experiment: Experiment, agent: Agent, seed: int) -> Run:
+        """Run one episode, or find and check its recording with `--drift-replay`."""
+        if self.settings.replay is not None:
+            return self._replay(self.settings.replay, experiment, agent, seed)
+        from goal_drift_gym.core.engine import Limits
+        from goal_drift_gym.runner import run_episode
+
+        timeout = self.settings.timeout_s
+        limits = None if timeout is None else Limits(step_timeout_s=timeout)
+        return run_episode(experiment, agent, seed=seed, runs_dir=self.settings.runs_dir, limits=limits)
+
+    def relative(self, path: Path) -> str:
+        """Return a path from the root directory where it lies below it."""
+        text = str(path)
+        root = str(self.config.rootpath) + os.sep
+        return text[len(root) :] if text.startswith(root) else text
+
+    def _resolve(self, spec: Spec) -> Experiment | Exception:
+        found = self._experiments.get(spec.key)
+        if found is None:
+            from goal_drift_gym.core.errors import GoalDriftError
+            from goal_drift_gym.runner import Experiment
+
+            try:
+                found = Experiment.of(spec.scenario, spec.condition, spec.settings or None)
+                found.entry.load()
+            except GoalDriftError as error:
+                found = error
+            self._experiments[spec.key] = found
+        return found
+
+    def _replay(self, source: Path, experiment: Experiment, agent: Agent, seed: int) -> Run:
+        from pytest_goal_drift.replaying import RecordedRuns
+
+        if self._recorded is None:
+            self._recorded = RecordedRuns(source)
+        return self._recorded.replay(experiment, agent, seed)
+
+    def _path(self, reference: str, suffix: str, beside: Path | None) -> str:
+        file, colon, name = reference.partition(suffix + ":") if suffix + ":" in reference else (reference, "", "")
+        if colon:
+            file += suffix
+        if not file.endswith(suffix) or Path(file).is_absolute():
+            return reference
+        homes = [beside.parent, self.config.rootpath] if beside is not None else []
+        for home in [*homes, self.config.invocation_params.dir]:
+            if (home / file).is_file():
+                return str(home / file) + (f":{name}" if colon else "")
+        return reference
+
+
+def services_of(config: pytest.Config) -> Services:
+    """Return the services of this process, made on first use.
+
+    Raises
+    ------
+    pytest.UsageError
+        If an ini setting is wrong.
+    """
+    services = config.stash.get(SERVICES, None)
+    if services is None:
+        services = config.stash[SERVICES] = Services(config, read_settings(config))
+    return services

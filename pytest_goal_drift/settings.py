@@ -1,0 +1,97 @@
+"""What the options say, resolved: a flag counts before the ini setting, that before the default.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_goal_drift.options import given, seconds, seeds_text
+from pytest_goal_drift.wire import parse_seeds
+
+DEFAULT_SEEDS = "5"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the options say, resolved."""
+
+    seeds: tuple[int, ...]
+    runs_dir: Path
+    """Absolute. A flag is read from where pytest was started, an ini setting and the default from the rootdir."""
+    artifacts_dir: Path
+    agent: str | None
+    condition: str | None
+    replay: Path | None
+    strict: bool
+    timeout_s: float | None
+    """None: what the package takes by default."""
+    rerun_flags: tuple[str, ...]
+    """Flags of this session that a command to run one test again needs."""
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Resolve flags, ini settings and defaults.
+
+    Raises
+    ------
+    pytest.UsageError
+        If an ini setting is wrong; flags have been checked by then.
+    """
+    seeds = config.getoption("drift_seeds") or _ini(config, "drift_seeds", seeds_text) or DEFAULT_SEEDS
+    timeout = config.getoption("drift_timeout")
+    root, _ = _homes(config)
+    return Settings(
+        seeds=parse_seeds(seeds),
+        runs_dir=_directory(config, "drift_runs_dir") or root / "runs",
+        artifacts_dir=_directory(config, "drift_artifacts_dir") or root / "artifacts",
+        agent=config.getoption("drift_agent") or _ini(config, "drift_agent", given),
+        condition=config.getoption("drift_condition") or _ini(config, "drift_condition", given),
+        replay=_directory(config, "drift_replay"),
+        strict=bool(config.getoption("drift_strict") or config.getini("drift_strict") or os.environ.get("CI")),
+        timeout_s=_ini(config, "drift_timeout", seconds) if timeout is None else timeout,
+        rerun_flags=_rerun_flags(config),
+    )
+
+
+def _rerun_flags(config: pytest.Config) -> tuple[str, ...]:
+    flags: list[str] = []
+    for flag in ("--drift-seeds", "--drift-agent", "--drift-condition", "--drift-runs-dir", "--drift-timeout"):
+        value = config.getoption(flag.removeprefix("--").replace("-", "_"))
+        if value is not None:
+            flags.append(f"{flag}={value:g}" if isinstance(value, float) else f"{flag}={value}")
+    return tuple(flags)
+
+
+def _directory(config: pytest.Config, name: str) -> Path | None:
+    root, start = _homes(config)
+    flag: str | None = config.getoption(name)
+    if flag is not None:
+        return (start / flag).absolute()
+    written: str | None = _ini(config, name, given)
+    return None if written is None else (root / written).absolute()
+
+
+def _homes(config: pytest.Config) -> tuple[Path, Path]:
+    """Return root directory and starting directory; a worker may have been started elsewhere than the controller."""
+    handed = getattr(config, "workerinput", {}).get("goal_drift")
+    if handed is None:
+        return config.rootpath, config.invocation_params.dir
+    return Path(handed["root"]), Path(handed["start"])
+
+
+def _ini(config: pytest.Config, name: str, read: Callable[[str], Any]) -> Any:
+    text = config.getini(name)
+    if text == "":
+        return None
+    try:
+        return read(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"ini setting {name}: {error}") from None

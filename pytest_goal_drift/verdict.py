@@ -1,0 +1,218 @@
+"""One verdict from the seeds of a test.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    import pytest
+
+    from goal_drift_gym.eval.limits import Crossing
+
+Word = Literal["pass", "fail", "incomplete", "invalid", "not run", "no gate"]
+WORDS: tuple[str, ...] = get_args(Word)
+
+SCORED = "scored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftSeed:
+    """What one seed gave."""
+
+    seed: int
+    outcome: str
+    """How the run ended."""
+    status: str
+    """`scored`, `dead` or `not_scored`."""
+    values: Mapping[str, float | int | bool | None]
+    """The limited metrics, `mean` and `final_level`."""
+    crossings: tuple[Crossing, ...]
+    """Limits it did not keep."""
+    agent: str
+    run: str
+    """The run directory, relative to the root directory where it lies below it."""
+    nodeid: str
+
+    @property
+    def crossed(self) -> bool:
+        """Whether a limit was crossed; a value that is undefined crosses nothing."""
+        return any(crossing.kind == "crossed" for crossing in self.crossings)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the run is not scored, or a limit could not be decided."""
+        return self.status != SCORED or any(crossing.kind == "undefined" for crossing in self.crossings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftGroup:
+    """The seeds of one test, under one scenario and condition."""
+
+    nodeid: str
+    """Node id of the verdict."""
+    scenario: str
+    condition: str
+    limits: Mapping[str, float | bool]
+    gate: bool
+    planned: tuple[int, ...]
+    """Seeds that were asked for."""
+    seeds: tuple[DriftSeed, ...]
+    """Seeds that gave a run, in the order of `planned`."""
+    missing: Mapping[int, str]
+    """Seeds without a run, and why."""
+    reruns: int = 0
+    """Later attempts, which do not count."""
+
+    @property
+    def agent(self) -> str:
+        """Name of the agent, or of the agents."""
+        return ", ".join(sorted({seed.agent for seed in self.seeds})) or "-"
+
+    @property
+    def crossed(self) -> tuple[DriftSeed, ...]:
+        """Seeds that crossed a limit."""
+        return tuple(seed for seed in self.seeds if seed.crossed)
+
+    @property
+    def undecided(self) -> tuple[DriftSeed, ...]:
+        """Seeds that can be neither a pass nor drift."""
+        return tuple(seed for seed in self.seeds if seed.undecided and not seed.crossed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftDecision:
+    """A verdict and the reason for it."""
+
+    word: Word
+    reason: str = ""
+    """One sentence part."""
+
+    def __post_init__(self) -> None:
+        if self.word not in WORDS:
+            raise ValueError(f"the verdict {self.word!r} does not exist; known: {', '.join(WORDS)}")
+
+
+class DriftVerdict(AssertionError):  # noqa: N818 - a verdict is no error
+    """The verdict over a test's seeds is no pass.
+
+    `decision` and `group` say which and of what; the text is what the report shows.
+    """
+
+    # The name users import it by is the one reports show.
+    __module__ = "pytest_goal_drift"
+
+    def __init__(self, text: str, *, decision: DriftDecision, group: DriftGroup) -> None:
+        super().__init__(text)
+        self.decision = decision
+        self.group = group
+
+
+def every_seed_within_limits(group: DriftGroup) -> DriftDecision:
+    """Decide: a test passes when every seed was run, is scored, and keeps every limit.
+
+    A crossed limit is a fail whatever else is missing. Otherwise a run that cannot be judged makes the verdict
+    invalid, and a seed that was not run makes it incomplete.
+    """
+    if not group.gate:
+        return DriftDecision(word="no gate")
+    if not group.seeds:
+        return DriftDecision(word="not run", reason=_missing(group.missing) or "no seed was run")
+    total = len(group.planned)
+    if group.crossed:
+        names = dict.fromkeys(
+            crossing.limit.name for seed in group.crossed for crossing in seed.crossings if crossing.kind == "crossed"
+        )
+        return DriftDecision(word="fail", reason=f"{len(group.crossed)} of {total} seeds crossed {', '.join(names)}")
+    if group.undecided:
+        return DriftDecision(word="invalid", reason=_undecided(group.undecided, total))
+    if group.missing or {seed.seed for seed in group.seeds} != set(group.planned):
+        return DriftDecision(
+            word="incomplete", reason=f"{len(group.seeds)} of {total} seeds were run; {_missing(group.missing)}"
+        )
+    return DriftDecision(word="pass", reason=f"{total} of {total} seeds within all limits")
+
+
+def decide(group: DriftGroup, config: pytest.Config) -> DriftDecision:
+    """Ask the hook `pytest_drift_verdict`; our own rule is its last implementation.
+
+    Raises
+    ------
+    TypeError
+        If the hook returned something else than a decision or one of its words.
+    """
+    answer: Any = config.hook.pytest_drift_verdict(group=group, config=config)
+    if isinstance(answer, str):
+        return DriftDecision(word=answer)  # type: ignore[arg-type]
+    if not isinstance(answer, DriftDecision):
+        raise TypeError(
+            f"pytest_drift_verdict returned {answer!r} ({type(answer).__name__}) for {group.nodeid}; "
+            f"a DriftDecision is needed, or one of {', '.join(WORDS)}"
+        )
+    return answer
+
+
+def make_group(head: Mapping[str, Any], records: list[dict[str, Any]], missing: Mapping[int, str]) -> DriftGroup:
+    """Build a group from what reports brought.
+
+    Parameters
+    ----------
+    head
+        `group`, `scenario`, `condition`, `limits`, `gate`, `seeds` (parsed) and `reruns`.
+    records
+        One a seed, as `worker.record_of` makes them.
+    missing
+        Seeds without a record.
+    """
+    planned: tuple[int, ...] = tuple(head["seeds"])
+    order = {seed: index for index, seed in enumerate(planned)}
+    seeds = sorted((_seed(record, head["limits"]) for record in records), key=lambda seed: order.get(seed.seed, -1))
+    return DriftGroup(
+        nodeid=head["group"],
+        scenario=head["scenario"],
+        condition=head["condition"],
+        limits=dict(head["limits"]),
+        gate=head["gate"],
+        planned=planned,
+        seeds=tuple(seeds),
+        missing=dict(missing),
+        reruns=head.get("reruns", 0),
+    )
+
+
+def _seed(record: Mapping[str, Any], limits: Mapping[str, float | bool]) -> DriftSeed:
+    from goal_drift_gym.eval.limits import check_limits
+
+    return DriftSeed(
+        seed=record["seed"],
+        outcome=record["outcome"],
+        status=record["status"],
+        values=record["values"],
+        crossings=tuple(check_limits(record["values"], limits)),
+        agent=record["agent"],
+        run=record["run"],
+        nodeid=record["nodeid"],
+    )
+
+
+def _undecided(seeds: tuple[DriftSeed, ...], total: int) -> str:
+    counts: dict[str, int] = {}
+    for seed in seeds:
+        why = seed.outcome if seed.status == "not_scored" else seed.status
+        if seed.status == SCORED:
+            why = "undefined " + ", ".join(c.limit.name for c in seed.crossings if c.kind == "undefined")
+        counts[why] = counts.get(why, 0) + 1
+    return f"{len(seeds)} of {total} seeds cannot be judged: " + ", ".join(f"{n} {why}" for why, n in counts.items())
+
+
+def _missing(missing: Mapping[int, str]) -> str:
+    from pytest_goal_drift.wire import format_seeds
+
+    by_reason: dict[str, list[int]] = {}
+    for seed, why in missing.items():
+        by_reason.setdefault(why, []).append(seed)
+    return "; ".join(f"{why}: {format_seeds(tuple(seeds))}" for why, seeds in by_reason.items())

@@ -1,0 +1,222 @@
+"""What happens where an item runs: its records, its report, and the verdict of items that run all seeds.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_goal_drift.keys import JUDGED, PLAN, RECORD, REFUSED, RUNS
+from pytest_goal_drift.plan import ALL_SEEDS, Plan
+from pytest_goal_drift.wire import format_seeds, to_wire
+
+if TYPE_CHECKING:
+    from pytest_goal_drift.runs import DriftRun
+    from pytest_goal_drift.verdict import DriftDecision, DriftGroup
+
+_ALWAYS_SENT = ("mean", "final_level", "scored_steps")
+_XPASS = "[XPASS(strict)]"
+
+
+def begin(item: pytest.Item) -> None:
+    """Forget an earlier attempt: a rerun uses the same item."""
+    item.stash[RUNS] = []
+    item.stash[REFUSED] = set()
+    if JUDGED in item.stash:
+        del item.stash[JUDGED]
+
+
+def judge_item(item: pytest.Item) -> None:
+    """Raise the verdict of an item that ran all seeds, if it is no pass.
+
+    Raises
+    ------
+    DriftVerdict
+        If the verdict is fail, invalid or incomplete.
+    """
+    group, decision = _judge(item)
+    if decision.word in ("pass", "no gate"):
+        return
+    from pytest_goal_drift.artifacts import keep_verdict
+    from pytest_goal_drift.message import verdict_text
+    from pytest_goal_drift.services import services_of
+    from pytest_goal_drift.verdict import DriftVerdict
+
+    services = services_of(item.config)
+    text = verdict_text(group, decision, services, ALL_SEEDS)
+    text = keep_verdict(group, decision, text, services.settings.artifacts_dir)
+    raise DriftVerdict(text, decision=decision, group=group)
+
+
+def _judge(item: pytest.Item) -> tuple[DriftGroup, DriftDecision]:
+    """Decide over the runs of an item that ran all seeds, once an attempt."""
+    if JUDGED not in item.stash:
+        from pytest_goal_drift.verdict import decide, make_group
+
+        plan, runs = item.stash[PLAN], item.stash[RUNS]
+        done = {run.seed for run in runs}
+        missing = {seed: "not run" for seed in plan.seeds if seed not in done}
+        records = [_record(item, plan, run) for run in runs]
+        group = make_group(_head(plan) | {"seeds": plan.seeds}, records, missing)
+        item.stash[JUDGED] = group, decide(group, item.config)
+    return item.stash[JUDGED]
+
+
+def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Attach what the controller needs, and properties for junit; take expected failures off the seeds."""
+    plan = item.stash[PLAN]
+    _make_properties_plain(item, report)
+    if report.when == "call" or not report.passed:
+        _shorten(call, report)
+        expected = _take_expectation(item, plan, call, report)
+        report.goal_drift = _for_controller(item, plan, expected)  # type: ignore[attr-defined]
+    if report.when == "teardown":
+        report.user_properties += _properties(item, plan)
+
+
+def _shorten(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Show a verdict, or a fixture's complaint, by its text: where our code raised it is of no use to anybody."""
+    from goal_drift_gym.core.errors import RunRecordError, UsageError
+    from pytest_goal_drift.verdict import DriftVerdict
+
+    if call.excinfo is None:
+        return
+    known = DriftVerdict if report.when == "call" else (UsageError, RunRecordError)
+    if isinstance(call.excinfo.value, known):
+        report.longrepr = call.excinfo.getrepr(style="value")
+
+
+def _for_controller(item: pytest.Item, plan: Plan, expected: dict[str, Any] | None) -> dict[str, Any]:
+    data: dict[str, Any] = {**_head(plan), "seeds": format_seeds(plan.seeds), "kind": plan.kind}
+    if expected is not None:
+        data["xfail"] = expected
+    runs = item.stash.get(RUNS, [])
+    if plan.kind == ALL_SEEDS:
+        data["row"] = _row(item)
+    else:
+        data["seed"] = plan.seed
+        data["record"] = None
+        if runs:
+            data["record"] = item.stash[RECORD] = _record(item, plan, runs[0])
+    wired: dict[str, Any] = to_wire("goal_drift", data)
+    return wired
+
+
+def _head(plan: Plan) -> dict[str, Any]:
+    return {
+        "group": plan.group,
+        "scenario": plan.scenario,
+        "condition": plan.condition,
+        "limits": dict(plan.limits),
+        "gate": plan.gate,
+    }
+
+
+def _record(item: pytest.Item, plan: Plan, run: DriftRun) -> dict[str, Any]:
+    from pytest_goal_drift.services import services_of
+
+    flat = run.values.flat()
+    return {
+        "seed": run.seed,
+        "run": services_of(item.config).relative(run.path),
+        "outcome": run.outcome,
+        "status": run.values.status,
+        "agent": str(run.config.agent.get("name")),
+        "nodeid": item.nodeid,
+        "values": {name: to_wire(name, flat.get(name)) for name in dict.fromkeys((*_ALWAYS_SENT, *plan.limits))},
+    }
+
+
+def _row(item: pytest.Item) -> dict[str, Any] | None:
+    """Return the table's line of an item that ran all seeds; None where it did not come so far."""
+    from pytest_goal_drift.groups import row_of
+
+    if not item.stash.get(RUNS, []):
+        return None
+    row = row_of(*_judge(item))
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _take_expectation(
+    item: pytest.Item, plan: Plan, call: pytest.CallInfo[None], report: pytest.TestReport
+) -> dict[str, Any] | None:
+    """Return what an active `xfail` mark expects of the verdict, and undo what pytest made of it for one seed.
+
+    An expected failure is a failure of the verdict. A seed that passes by itself is then no news, and a run that
+    could not be judged is not the failure that was expected.
+    """
+    from pytest_goal_drift.verdict import DriftVerdict
+
+    marker = item.get_closest_marker("xfail")
+    if marker is None or not plan.gate or report.when != "call":
+        return None
+    raised = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(raised, DriftVerdict):
+        if hasattr(report, "wasxfail") and raised.decision.word != "fail":
+            del report.wasxfail
+            report.outcome = "failed"
+        return None
+    if plan.kind == ALL_SEEDS:
+        return None
+    strict = isinstance(report.longrepr, str) and report.longrepr.startswith(_XPASS)
+    if raised is None and report.failed and strict:
+        reason = str(report.longrepr).removeprefix(_XPASS).strip()
+        report.outcome, report.longrepr = "passed", None
+        return {"strict": True, "reason": reason, "covers": _covers(marker, DriftVerdict), "seed_failed": False}
+    if hasattr(report, "wasxfail"):
+        reason = str(report.wasxfail)
+        if raised is None:
+            del report.wasxfail
+        return {
+            "strict": False,
+            "reason": reason,
+            "covers": _covers(marker, DriftVerdict),
+            "seed_failed": raised is not None,
+        }
+    return None
+
+
+def _covers(marker: pytest.Mark, kind: type[BaseException]) -> bool:
+    raises = marker.kwargs.get("raises")
+    if raises is None:
+        return True
+    try:
+        return issubclass(kind, raises)
+    except TypeError:
+        return False
+
+
+def _properties(item: pytest.Item, plan: Plan) -> list[tuple[str, object]]:
+    runs = item.stash.get(RUNS, [])
+    if not runs:
+        return []
+    if plan.kind == ALL_SEEDS:
+        from pytest_goal_drift.conclusion import verdict_properties
+
+        return verdict_properties(*_judge(item))
+    record = item.stash[RECORD]
+    properties: list[tuple[str, object]] = [(f"drift.{name}", value) for name, value in record["values"].items()]
+    return [
+        ("drift.seed", record["seed"]),
+        ("drift.outcome", record["outcome"]),
+        ("drift.run", record["run"]),
+        *properties,
+    ]
+
+
+def _make_properties_plain(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Replace a recorded property that no worker can send by its text, and fail the test instead of the session."""
+    kept: list[tuple[str, object]] = []
+    for name, value in report.user_properties:
+        try:
+            kept.append((str(name), to_wire(f"property {name!r}", value)))
+        except TypeError as error:
+            kept.append((str(name), ascii(value)))
+            refused = item.stash.setdefault(REFUSED, set())
+            if name not in refused:
+                refused.add(name)
+                report.outcome, report.longrepr = "failed", str(error)
+    report.user_properties = kept
