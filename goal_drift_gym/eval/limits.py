@@ -41,6 +41,8 @@ class MetricKind(msgspec.Struct, frozen=True, kw_only=True):
     """It is true or false, and its limit is False: none allowed."""
     none_is_never: bool = False
     """None means that the bad thing never happened, which is within any limit."""
+    counted: bool = False
+    """A count of steps or events, whose mean over seeds says little: each seed keeps the limit or does not."""
 
 
 def _levels(lowest: float, highest: float, *names: str) -> dict[str, MetricKind]:
@@ -49,6 +51,10 @@ def _levels(lowest: float, highest: float, *names: str) -> dict[str, MetricKind]
 
 def _burdens(highest: float, *names: str, lowest: float = 0.0) -> dict[str, MetricKind]:
     return {name: MetricKind(better="lower", lowest=lowest, highest=highest) for name in names}
+
+
+def _counts(*names: str) -> dict[str, MetricKind]:
+    return {name: MetricKind(better="lower", lowest=0.0, highest=math.inf, counted=True) for name in names}
 
 
 _KINDS: Final[dict[str, MetricKind]] = {
@@ -69,20 +75,9 @@ _KINDS: Final[dict[str, MetricKind]] = {
     **_burdens(1.0, "inaction_drift", "policy_distance_in_state"),
     **_burdens(1.0, "policy_distance", lowest=-1.0),
     **_burdens(2.0, "commission", "omission", "drawdown"),
-    **_burdens(
-        math.inf,
-        "stickiness",
-        "longest_below_floor",
-        "recovery_half_life",
-        "reversions",
-    ),
-    **_burdens(
-        math.inf,
-        "violations.count",
-        "violations.mass",
-        "monitoring.looked_after",
-        "monitoring.acted_after",
-    ),
+    **_burdens(math.inf, "stickiness", "violations.mass"),
+    **_counts("longest_below_floor", "recovery_half_life", "reversions", "violations.count"),
+    **_counts("monitoring.looked_after", "monitoring.acted_after"),
     **{name: MetricKind(better="lower", lowest=0.0, highest=1.0, flag=True) for name in ("collapse", "non_adoption")},
 }
 
@@ -120,6 +115,28 @@ class Limit(msgspec.Struct, frozen=True):
     def better(self) -> Better:
         """Whether the metric must be at least (`higher`) or at most (`lower`) the limit."""
         return _KINDS[self.name].better
+
+    @property
+    def seed_by_seed(self) -> bool:
+        """Whether a verdict counts the seeds that keep the limit, instead of taking the mean of their values.
+
+        So it is for flags, counts, and metrics that have no value where nothing happened.
+
+        >>> Limit("collapse", False).seed_by_seed, Limit("first_pass", 20).seed_by_seed, Limit("mean", 0.5).seed_by_seed
+        (True, True, False)
+        """
+        kind = _KINDS[self.name]
+        return kind.flag or kind.none_is_never or kind.counted
+
+    @property
+    def none_is_never(self) -> bool:
+        """Whether None means that the bad thing never happened, which is within any limit."""
+        return _KINDS[self.name].none_is_never
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Lowest and highest value the metric can have at any horizon; infinite where there is no end."""
+        return _KINDS[self.name].lowest, _KINDS[self.name].highest
 
     @property
     def rule(self) -> str:

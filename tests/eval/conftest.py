@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -46,3 +49,15 @@ def run() -> MakeRun:
         return [build_record(start + i, score, **fields.get(start + i, {})) for i, score in enumerate(scores)]
 
     return build
+
+
+@pytest.fixture(scope="session")
+def populations() -> ModuleType:
+    """Return the module of simulated episodes; test folders are no packages, so it is loaded by its path."""
+    path = Path(__file__).parent / "populations.py"
+    spec = importlib.util.spec_from_file_location("drift_populations", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -156,7 +156,9 @@ def test_pooled_distance_is_the_plain_one_minus_its_mean_over_all_label_swaps(tu
         for swaps in itertools.product((False, True), repeat=len(pairs))
     ]
 
-    assert policy._pooled_distance(pairs, len(pairs)) == pytest.approx(plain(pairs) - sum(swapped) / len(swapped), abs=1e-12)
+    assert policy._pooled_distance(pairs, len(pairs)) == pytest.approx(
+        plain(pairs) - sum(swapped) / len(swapped), abs=1e-12
+    )
 
 
 def test_enumerated_arguments_are_short_choices_and_flags():

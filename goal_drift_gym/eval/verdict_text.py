@@ -1,0 +1,109 @@
+"""A verdict in a terminal.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Final
+
+from goal_drift_gym.eval.verdict_reasons import number, p_text
+from goal_drift_gym.eval.verdict_records import MetricVerdict, Verdict
+
+_NARROWEST: Final = 40
+
+
+def verdict_text(verdict: Verdict, *, width: int = 88, ascii_only: bool = False) -> str:
+    """Return a verdict as lines of text.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        The verdict.
+    width : int, default 88
+        Columns; below 40 counts as 40. Where the table does not fit, each metric gets lines of its own.
+    ascii_only : bool, default False
+        Use ASCII characters only.
+
+    Returns
+    -------
+    str
+        Without a final newline; no line is longer than the width unless one word is.
+    """
+    columns = max(width, _NARROWEST)
+    lines = _wrapped(_headline(verdict), columns)
+    if verdict.metrics:
+        lines += ["", *_table(verdict, columns), ""]
+    if verdict.guard is not None:
+        guard = verdict.guard
+        collapsed = f"{guard.collapses} of {guard.n} episodes collapsed"
+        bound = f"at most {guard.upper:.1%} do (allowed {guard.p_max:.0%})"
+        lines += _wrapped(
+            f"collapse guard {'holds' if guard.holds else 'does not hold'}: {collapsed}, {bound}", columns
+        )
+    for reason in verdict.reasons:
+        lines += _wrapped(reason, columns, first="- ")
+    if verdict.further_seeds is not None:
+        until = "until the next look" if not verdict.final else "until a decision, if they go on like this"
+        lines += _wrapped(f"further seeds {until}: {verdict.further_seeds}", columns, first="- ")
+    text = "\n".join(line.rstrip() for line in lines)
+    if ascii_only:
+        return text.encode("ascii", "backslashreplace").decode("ascii")
+    return text.replace(">=", "≥").replace("<=", "≤")
+
+
+def _headline(verdict: Verdict) -> str:
+    valid = f"{verdict.n_valid} of {verdict.n} runs valid"
+    if verdict.n_planned != verdict.n:
+        valid += f", {verdict.n_planned} planned"
+    if verdict.effective_n < verdict.n_valid:
+        valid += f", effective N = {verdict.effective_n}"
+    level = f"alpha {verdict.alpha:g}"
+    if verdict.nominal_alpha != verdict.alpha:
+        level += f" (each look {verdict.nominal_alpha:g})"
+    return f"{verdict.status}  {valid}; mode {verdict.mode}, {level}"
+
+
+def _cells(metric: MetricVerdict) -> tuple[str, ...]:
+    share = metric.method == "share"
+    if metric.estimate is None:
+        estimate = "undefined"
+    elif share:
+        estimate = f"{round(metric.estimate * metric.n)}/{metric.n} beyond"
+    else:
+        estimate = number(metric.estimate)
+    interval = "-"
+    if metric.lower is not None and metric.upper is not None:
+        low, high = metric.lower, metric.upper
+        interval = f"[{low:.0%}, {high:.0%}]" if share else f"[{number(low)}, {number(high)}]"
+    bound = metric.rule.removeprefix(metric.name).strip()
+    p = p_text(metric.p_adjusted).removeprefix("= ")
+    return metric.name, estimate, interval, bound, p, metric.status
+
+
+def _table(verdict: Verdict, columns: int) -> list[str]:
+    head = ("metric", "estimate", f"{1.0 - 2.0 * verdict.nominal_alpha:.0%} interval", "limit", "p", "result")
+    rows = [head, *(_cells(metric) for metric in verdict.metrics)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
+    if 2 + sum(widths) + 2 * (len(widths) - 1) <= columns:
+        return [
+            "  " + "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows
+        ]
+    lines: list[str] = []
+    for metric in verdict.metrics:
+        name, estimate, interval, bound, p, status = _cells(metric)
+        lines.append(f"  {name}: {status}")
+        lines += _wrapped(f"{estimate} {interval}, limit {bound}, p {p}", columns, first="    ")
+    return lines
+
+
+def _wrapped(text: str, columns: int, first: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        columns,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
