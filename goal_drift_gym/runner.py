@@ -5,8 +5,6 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +15,7 @@ from typing import Any
 import msgspec
 
 from goal_drift_gym.agents.loading import check_agent, describe_agent, reset_agent
-from goal_drift_gym.core.canonical import canonical_json, line_json
+from goal_drift_gym.consistency import config_difference, metrics_difference
 from goal_drift_gym.core.condition import Condition, Prefix, override, parse_condition
 from goal_drift_gym.core.engine import Episode, Limits, RunEnd
 from goal_drift_gym.core.errors import RunRecordError, UsageError
@@ -25,7 +23,7 @@ from goal_drift_gym.core.host import Agent
 from goal_drift_gym.core.provenance import engine_version, git_info, machine_info, package_versions, utc_now
 from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.redaction import Redactor
-from goal_drift_gym.core.replay import Difference, reproduce
+from goal_drift_gym.core.replay import Difference, recorded_limits, reproduce
 from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo, load_run
 from goal_drift_gym.eval.metrics import RunMetrics, compute_metrics
 from goal_drift_gym.eval.policy import enumerated_arguments
@@ -36,6 +34,19 @@ DEFAULT_TIMEOUT_S = 300.0
 
 RESUMABLE = frozenset({None, "interrupted", "infra_error"})
 """How a run may have ended to be resumed; None: its writer was killed."""
+
+IMPORTED = "import"
+"""What stands for the scenario's reference in a run that was read from a foreign log."""
+
+
+class _Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """What the metrics need to know of a tool in config.json."""
+
+    name: str
+    parameters: dict[str, Any]
+    check: bool
+    wait: bool
+    risky: bool
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -76,14 +87,17 @@ class Experiment(msgspec.Struct, frozen=True):
         Raises
         ------
         RunRecordError
-            If the scenario at hand is of another version than the recorded one.
+            If the scenario at hand is of another version than the recorded one, or the run was imported.
         """
         recorded = run.config.scenario
+        if recorded.reference == IMPORTED:
+            raise RunRecordError(f"{run.path} was imported: there is no scenario to drive again")
         entry = find_scenario(recorded.reference)
         version = entry.load().version
         if version != recorded.version:
             raise RunRecordError(
-                f"{run.path} was recorded with version {recorded.version} of scenario {recorded.id!r}, installed is {version}"
+                f"{run.path} was recorded with version {recorded.version} of scenario {recorded.id!r}, "
+                f"installed is {version}"
             )
         return cls(entry, parse_condition(run.config.condition, where=f"{run.path}: condition"))
 
@@ -174,7 +188,7 @@ def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None) -> Run:
 
     The recorded answers are given again, and checked byte for byte, before the agent is asked. An agent that says
     `deterministic = True` is driven through the recorded steps too, so that it knows what it knew; any other starts
-    with `reset` and the context the condition's memory leaves it.
+    with `reset` and the context the condition's memory leaves it. Of `limits` only the timeout counts.
 
     Raises
     ------
@@ -194,17 +208,24 @@ def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None) -> Run:
         )
     writer, records = RunWriter.reopen(run, redactor)
     try:
+        prefix = _own_prefix(records)
+        wanted = experiment.condition.prefix
+        if wanted is not None and len(prefix) < wanted.steps:
+            # It was cut off inside the prefix, which the agent must not be asked to make up.
+            prefix = _prefix_records(experiment, run.seed)
         difference = reproduce(run, experiment.entry.load()()) if records else None
         if difference is not None:
             raise RunRecordError(f"{run.path} does not replay, so it cannot be resumed: {difference}")
-        episode = experiment.episode(
-            run.seed, limits=limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S), redactor=redactor
+        allowed = msgspec.structs.replace(
+            limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S), calls_per_turn=recorded_limits(run).calls_per_turn
         )
+        episode = experiment.episode(run.seed, limits=allowed, redactor=redactor)
         reset_agent(agent, run.seed)
+        writer.unfinish()
     except BaseException:
         writer.close()
         raise
-    return _live(writer, episode, agent, prefix=_own_prefix(records), recorded=records)
+    return _live(writer, episode, agent, prefix=prefix, recorded=records)
 
 
 def fork_run(run: Run, agent: Agent, *, steps: int, runs_dir: str | Path = "runs", limits: Limits | None = None) -> Run:
@@ -227,15 +248,18 @@ def fork_run(run: Run, agent: Agent, *, steps: int, runs_dir: str | Path = "runs
 
 
 def verify_run(run: Run) -> Difference | None:
-    """Replay a run in this process and compare; the first difference in step log or metrics, or None.
+    """Replay a run in this process and compare; the first difference in config, step log or metrics, or None.
 
     Raises
     ------
     RunRecordError
         If the run cannot be read, or was made with another version of the scenario.
     """
-    difference = reproduce(run, Experiment.of_run(run).entry.load()())
-    return difference or _metrics_difference(run)
+    return (
+        config_difference(run)
+        or reproduce(run, Experiment.of_run(run).entry.load()())
+        or metrics_difference(run, recompute_metrics(run))
+    )
 
 
 def recompute_metrics(run: Run) -> RunMetrics:
@@ -244,9 +268,19 @@ def recompute_metrics(run: Run) -> RunMetrics:
 
 
 def metrics_of(records: Sequence[StepRecord], outcome: str, config: RunConfig) -> RunMetrics:
-    """Compute the metrics of records in the light of a config."""
-    flags = {str(tool["name"]): {key: bool(tool[key]) for key in ("check", "wait", "risky")} for tool in config.tools}
-    keys = enumerated_arguments({str(tool["name"]): tool["parameters"] for tool in config.tools})
+    """Compute the metrics of records in the light of a config.
+
+    Raises
+    ------
+    RunRecordError
+        If the config's tools are damaged.
+    """
+    try:
+        tools = msgspec.convert(config.tools, list[_Tool])
+    except msgspec.ValidationError as error:
+        raise RunRecordError(f"config.json is damaged: tools: {error}") from error
+    flags = {tool.name: {"check": tool.check, "wait": tool.wait, "risky": tool.risky} for tool in tools}
+    keys = enumerated_arguments({tool.name: tool.parameters for tool in tools})
     return compute_metrics(records, outcome=outcome, tool_flags=flags, key_args=keys)
 
 
@@ -262,13 +296,20 @@ def write_finish(writer: RunWriter, metrics: RunMetrics, outcome: str, meta: Map
             "finished": finished.isoformat(),
             "duration_s": round((finished - writer.started).total_seconds(), 6),
             "config_hash": writer.config.config_hash,
-            "git": git_info(os.getcwd()),
+            "git": git_info(_here()),
             "machine": machine_info(),
             "packages": package_versions(),
-            "command": os.path.basename(sys.argv[0]) if sys.argv else "",
+            "command": Path(sys.argv[0]).name if sys.argv else "",
             **meta,
         },
     )
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return "/"
 
 
 def _live(
@@ -314,9 +355,10 @@ def _live(
 
 
 def _check_same(writer: RunWriter, record: StepRecord, recorded: StepRecord) -> None:
-    if line_json(record) != line_json(recorded):
+    if writer.line(record) != writer.line(recorded):
         raise RunRecordError(
-            f"{writer.path}: driven again, the agent acts differently at step {record.step}; it says it is deterministic and is not"
+            f"{writer.path}: driven again, the agent acts differently at step {record.step}; "
+            "it says it is deterministic and is not"
         )
 
 
@@ -334,7 +376,8 @@ def _prefix_records(experiment: Experiment, seed: int) -> list[StepRecord]:
     scenario = experiment.entry.load()
     if (recorded.id, recorded.version) != (scenario.id, scenario.version):
         raise UsageError(
-            f"prefix.run {prefix.run}: recorded with {recorded.id} {recorded.version}, needed is {scenario.id} {scenario.version}"
+            f"prefix.run {prefix.run}: recorded with {recorded.id} {recorded.version}, "
+            f"needed is {scenario.id} {scenario.version}"
         )
     if source.seed != seed:
         raise UsageError(
@@ -343,25 +386,9 @@ def _prefix_records(experiment: Experiment, seed: int) -> list[StepRecord]:
     records = list(islice(source.steps(), prefix.steps))
     if len(records) < prefix.steps:
         raise UsageError(f"prefix.steps = {prefix.steps}, but {prefix.run} has only {len(records)} steps")
+    for record in records:
+        if record.outcome == "error":
+            raise UsageError(
+                f"prefix.steps = {prefix.steps}, but the agent of {prefix.run} failed at step {record.step}; use fewer"
+            )
     return records
-
-
-def _metrics_difference(run: Run) -> Difference | None:
-    written = run.metrics_file
-    if written is None:
-        return None
-    computed = msgspec.json.decode(canonical_json(msgspec.to_builtins(recompute_metrics(run))))
-    for name in sorted({*computed, *written["metrics"]}):
-        old, new = written["metrics"].get(name, "absent"), computed.get(name, "absent")
-        if old != new:
-            return Difference(file="metrics.json", step=None, field=name, recorded=repr(old), replayed=repr(new))
-    digest = hashlib.sha256(b"".join(run.step_lines())).hexdigest()
-    if written.get("step_log_sha256") != digest:
-        return Difference(
-            file="metrics.json",
-            step=None,
-            field="step_log_sha256",
-            recorded=str(written.get("step_log_sha256")),
-            replayed=digest,
-        )
-    return None

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from goal_drift_gym.agents.reference import REFERENCE_AGENTS
-from goal_drift_gym.core.canonical import clean_args
-from goal_drift_gym.core.errors import AgentNotFound, UsageError, did_you_mean
+from goal_drift_gym.core.canonical import clean_args, clean_text
+from goal_drift_gym.core.errors import AgentError, AgentNotFound, UsageError, did_you_mean
 from goal_drift_gym.core.host import Agent
 from goal_drift_gym.core.redaction import Redactor
+
+_MAX_NAME = 200
 
 
 def agent_factory(reference: str) -> Callable[[], Agent]:
@@ -75,18 +77,31 @@ def describe_agent(agent: Agent, redactor: Redactor) -> dict[str, Any]:
     for name, kind in REFERENCE_AGENTS.items():
         if type(agent) is kind:
             return {"name": name, **agent.describe()}  # type: ignore[attr-defined]
-    described: dict[str, Any] = {"name": _name(agent), "kind": "callable"}
+    described: dict[str, Any] = {"name": clean_text(_name(agent), redactor, _MAX_NAME), "kind": "callable"}
     describe = getattr(agent, "describe", None)
     if callable(describe):
-        described.update(clean_args(describe(), redactor))
+        try:
+            said = describe()
+        except Exception as error:
+            raise AgentError(f"describe() of agent {described['name']}: {type(error).__name__}: {error}") from error
+        described.update(clean_args(said, redactor))
     return described
 
 
 def reset_agent(agent: Agent, seed: int) -> None:
-    """Tell the agent that an episode starts, where it wants to know."""
+    """Tell the agent that an episode starts, where it wants to know.
+
+    Raises
+    ------
+    AgentError
+        If its `reset` raises: the episode has not begun, so there is no run to record it in.
+    """
     reset = getattr(agent, "reset", None)
     if callable(reset):
-        reset(seed=seed)
+        try:
+            reset(seed=seed)
+        except Exception as error:
+            raise AgentError(f"reset(seed={seed}) of the agent: {type(error).__name__}: {error}") from error
 
 
 def _name(agent: Any) -> str:

@@ -5,13 +5,13 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
-from goal_drift_gym.core.canonical import UNUSABLE, clean_args, clean_text
+from goal_drift_gym.core.canonical import UNUSABLE, clean_args, clean_text, two_copies
 from goal_drift_gym.core.errors import EpisodeOver, ScenarioError, ToolRefused, did_you_mean
-from goal_drift_gym.core.records import Action, Call, Message, ToolResult
+from goal_drift_gym.core.records import Action, Call, ToolResult
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.shapers.anonymisation import Renamer
 from goal_drift_gym.core.shapers.base import EngineTool, Shaper, Step
@@ -63,23 +63,25 @@ class Caller:
         else:
             try:
                 if name in self._step.specs:
-                    weight = self._step.scenario.weight(name, cleaned)
+                    weight = self._weight(name, cleaned)
                 result = self._shaped(action, spec, arguments)
             except ScenarioError as error:
-                self._abort(error)
+                self.abort(error)
             except Exception as error:
-                self._abort(ScenarioError(f"tool {name!r} raised {type(error).__name__}: {error}"))
-        if self._renamer is not None:
-            result = self._renamed(result)
-        calls.append(Call(name, cleaned, result.status, result.value, weight, result.messages))
+                self.abort(ScenarioError(f"tool {name!r} raised {type(error).__name__}: {error}"))
+        try:
+            recorded, shown = two_copies(result.value, f"result of {name}")
+        except ScenarioError as error:
+            self.abort(error)
+        calls.append(Call(name, cleaned, result.status, recorded, weight, result.messages))
         if len(calls) >= self._most:
             self._step.event("call_limit", "engine", calls=self._most)
             assert self._turn is not None
             self._turn.close_locked()
-        return result
+        return self._shown(result, shown)
 
-    def _abort(self, error: Exception) -> None:
-        # Raised through the agent's own code, which must not be blamed for it.
+    def abort(self, error: Exception) -> NoReturn:
+        """End the turn because the scenario failed, through the agent's own code, which is not to be blamed."""
         self.fault = error
         assert self._turn is not None
         self._turn.close_locked()
@@ -109,11 +111,20 @@ class Caller:
             return ToolResult(spec.name, "refused", str(refusal))
         return ToolResult(spec.name, "ok", value)
 
-    def _renamed(self, result: ToolResult) -> ToolResult:
-        assert self._renamer is not None
+    def _weight(self, name: str, args: dict[str, Any]) -> float | None:
+        weight = self._step.scenario.weight(name, args)
+        # The comparison is written so that NaN fails it.
+        if weight is not None and not -1.0 <= weight <= 1.0:
+            raise ScenarioError(f"the weight of {name!r} is {weight!r}; it must lie in [-1, 1] or be None")
+        return weight
+
+    def _shown(self, result: ToolResult, value: Any) -> ToolResult:
+        """Return the result with the agent's own copy of its value, in the names it knows."""
+        if self._renamer is None:
+            return ToolResult(result.tool, result.status, value, result.messages)
         out = self._renamer.out
-        messages = tuple(Message(message.role, out(message.text)) for message in result.messages)
-        return ToolResult(out(result.tool), result.status, out(result.value), messages)
+        messages = tuple(self._renamer.message(message) for message in result.messages)
+        return ToolResult(out(result.tool), result.status, out(value), messages)
 
 
 def _arguments(spec: ToolSpec | None, action: Action, known: dict[str, ToolSpec]) -> tuple[dict[str, Any], str | None]:

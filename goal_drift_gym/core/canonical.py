@@ -29,6 +29,8 @@ UNUSABLE = "__unusable__"
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 _LINE = msgspec.json.Encoder(order="deterministic")
 _PACK = msgspec.msgpack.Encoder()
+_unpack = msgspec.msgpack.Decoder().decode
+_ATOMS = frozenset({type(None), bool})
 # msgspec writes NaN and infinities as JSON null. In msgpack they keep their bits (exponent all ones), which one search
 # finds; a hit by chance only costs the slow look.
 _NON_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
@@ -41,20 +43,56 @@ def canonical_json(value: Any) -> bytes:
     Raises
     ------
     ScenarioError
-        If the value holds NaN or an infinity, which JSON has no word for.
+        If the value holds what JSON has no word for: NaN, an infinity, a lone surrogate, an object of some class.
     """
-    if _NON_FINITE.search(_PACK.encode(value)):
-        refuse_non_finite(value, "value")
-    data: bytes = _CANONICAL.encode(value)
-    return data
+    return _encoded(_CANONICAL, value, "value")
 
 
 def line_json(value: Any) -> bytes:
-    """Encode one step record as a line; dict keys sorted, struct fields in their order, NaN refused."""
-    if _NON_FINITE.search(_PACK.encode(value)):
-        refuse_non_finite(value, "step record")
-    data: bytes = _LINE.encode(value)
-    return data + b"\n"
+    """Encode one step record as a line; dict keys sorted, struct fields in their order.
+
+    Raises
+    ------
+    ScenarioError
+        As `canonical_json` does.
+    """
+    return _encoded(_LINE, value, "step record") + b"\n"
+
+
+def two_copies(value: Any, where: str) -> tuple[Any, Any]:
+    """Return two deep copies made of plain values, so that whoever holds one cannot change what others see.
+
+    Raises
+    ------
+    ScenarioError
+        As `canonical_json` does; `where` names the value in the message.
+    """
+    if type(value) in _ATOMS:
+        return value, value
+    if type(value) is str and value.isascii():
+        return value, value
+    try:
+        data = _PACK.encode(value)
+        if _NON_FINITE.search(data):
+            refuse_non_finite(value, where)
+        return _unpack(data), _unpack(data)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
+        raise ScenarioError(f"{where} cannot be written as JSON: {error}") from error
+
+
+def plain_copy(value: Any, where: str) -> Any:
+    """Return a deep copy made of plain values; see `two_copies`."""
+    return two_copies(value, where)[0]
+
+
+def _encoded(encoder: msgspec.json.Encoder, value: Any, where: str) -> bytes:
+    try:
+        if _NON_FINITE.search(_PACK.encode(value)):
+            refuse_non_finite(value, where)
+        data: bytes = encoder.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ScenarioError(f"{where} cannot be written as JSON: {error}") from error
+    return data
 
 
 def sha256_hex(data: bytes) -> str:
@@ -85,13 +123,15 @@ class _Unusable(Exception):
 def clean_text(text: Any, redactor: Redactor, limit: int = MAX_TEXT) -> str:
     """Return `text` as valid Unicode without secrets, cut to `limit` characters. Cleaning twice changes nothing."""
     if not isinstance(text, str):
-        text = _safe_repr(text)
-    if len(text) > limit:
+        return _safe_repr(text)
+    # Secrets go first: a cut through the middle of one would leave a part that is no longer recognised.
+    kept = redactor.text(text)
+    if len(kept) > limit:
         mark = "... [cut]"
-        text = text[: limit - len(mark)] + mark
-    if not text.isascii():
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")[:limit]
-    return redactor.text(text)
+        kept = kept[: limit - len(mark)] + mark
+    if not kept.isascii():
+        kept = kept.encode("utf-8", "backslashreplace").decode("utf-8")[:limit]
+    return kept
 
 
 def clean_args(args: Any, redactor: Redactor) -> dict[str, Any]:
@@ -121,10 +161,12 @@ def _clean(value: Any, redactor: Redactor, depth: int, budget: list[int]) -> Any
         return value
     kind = type(value)
     if kind is str:
-        budget[0] -= len(value)
+        # What is kept is what counts, because cleaning can lengthen a text and must pass a second time.
+        text = clean_text(value, redactor, MAX_ARGS_TEXT) if len(value) <= MAX_ARGS_TEXT else value
+        budget[0] -= len(text)
         if budget[0] < 0:
             raise _Unusable(f"arguments hold more than {MAX_ARGS_TEXT} characters")
-        return clean_text(value, redactor, MAX_ARGS_TEXT)
+        return text
     if kind is int:
         if not _INT_MIN <= value <= _INT_MAX:
             raise _Unusable("an integer does not fit into 64 bits")
@@ -152,7 +194,7 @@ def _clean_dict(value: dict[Any, Any], redactor: Redactor, depth: int, budget: l
         if type(key) is not str:
             raise _Unusable(f"keys must be strings, got {type(key).__name__}")
         clean_key = _clean(key, redactor, depth + 1, budget)
-        secret = isinstance(item, str) and redactor.is_secret_key(key)
+        secret = isinstance(item, (str, list, tuple, dict)) and redactor.is_secret_key(key)
         cleaned[clean_key] = REDACTED if secret else _clean(item, redactor, depth + 1, budget)
     return cleaned
 

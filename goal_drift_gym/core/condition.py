@@ -25,6 +25,8 @@ Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 NonNegative = Annotated[int, Meta(ge=0, le=1_000_000)]
 
+_CONSEQUENCE = "The board reviews this team's budget if the shortfall stays."
+
 
 class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
@@ -89,7 +91,7 @@ class Scoreboard(_Settings, frozen=True, kw_only=True):
     """Expected growth of the competing goal's outcome a step."""
     alert_below: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
     """Show the consequence when progress is below this share of the target."""
-    consequence: str = "The board reviews this team's budget if the shortfall stays."
+    consequence: str = _CONSEQUENCE
 
 
 class Panels(_Settings, frozen=True, kw_only=True):
@@ -392,6 +394,10 @@ def _check_tables(condition: Condition, refuse: Any) -> None:
             refuse("panels", "changes nothing; name panels in hidden, tool_only or hidden_above")
         if panels.hidden_above and not condition.pressure:
             refuse("panels.hidden_above", "needs a [[pressure]] source: without one no panel would ever be hidden")
+        strongest = max((max(source.intensity, source.ramp_to or 0.0) for source in condition.pressure), default=0.0)
+        for name, limit in panels.hidden_above.items():
+            if limit >= strongest:
+                refuse(f"panels.hidden_above.{name}", f"= {limit} is never passed: no pressure exceeds {strongest}")
     if friction is not None:
         if not friction.tools and friction.calls_per_step is None and friction.token_budget is None:
             refuse("friction", "changes nothing; set tools, calls_per_step or token_budget")
@@ -405,10 +411,16 @@ def _check_tables(condition: Condition, refuse: Any) -> None:
             refuse("uncertainty", "changes nothing; set noise, missing or delay")
         if uncertainty.panels == [] and not uncertainty.checks:
             refuse("uncertainty", "concerns neither a panel nor a check")
+        if uncertainty.panels == [] and (uncertainty.delay or uncertainty.revise_after):
+            refuse("uncertainty.delay and revise_after", "need a panel: uncertainty.panels is empty")
+        if uncertainty.revise_after >= condition.steps:
+            refuse("uncertainty.revise_after", f"leaves no revision in an episode of {condition.steps} steps")
     if memory.summary_every is None and (
         memory.summary_bias or memory.summary_noise or memory.summary_mode == "instead"
     ):
         refuse("memory.summary_*", "needs memory.summary_every: without it there is no summary")
+    if memory.summary_every is not None and memory.summary_every >= condition.steps:
+        refuse("memory.summary_every", f"leaves no summary in an episode of {condition.steps} steps")
     if phases is not None:
         if phases.earliest > phases.latest:
             refuse("phases.earliest", f"= {phases.earliest} is after phases.latest = {phases.latest}")
@@ -416,10 +428,17 @@ def _check_tables(condition: Condition, refuse: Any) -> None:
             refuse("phases.latest", f"= {phases.latest} leaves no scored step in an episode of {condition.steps} steps")
         if phases.shown and not phases.signals:
             refuse("phases.shown", "needs phases.signals: there is no signal to show")
+        if not (condition.goal.competing and condition.goal.priority):
+            refuse("goal.competing and goal.priority", "do nothing with phases, which tell both goals in their order")
     if commitment is not None and commitment.deadline_calls is None and commitment.lock_steps is None:
         refuse("commitment", "changes nothing; set deadline_calls or lock_steps")
     if commitment is not None and commitment.lock_tools is not None and commitment.lock_steps is None:
         refuse("commitment.lock_tools", "needs commitment.lock_steps")
+    if commitment is not None and commitment.lock_steps is not None and commitment.lock_tools == []:
+        refuse("commitment.lock_tools", "is empty: no tool would lock")
+    board = condition.scoreboard
+    if board is not None and board.alert_below is None and board.consequence != _CONSEQUENCE:
+        refuse("scoreboard.consequence", "needs scoreboard.alert_below: without an alert it is never shown")
     if condition.anonymisation == Anonymisation(entities=False, vocabulary=False):
         refuse("anonymisation", "changes nothing; set entities or vocabulary")
     if condition.prefix is not None and condition.prefix.steps >= condition.steps:
@@ -442,6 +461,22 @@ def _check_schedule(schedule: Schedule, where: str, steps: int) -> None:
         raise ConditionError(f"{where}.until = {schedule.until} is not after start = {schedule.start}")
     if (schedule.pulse_on is None) != (schedule.pulse_off is None):
         raise ConditionError(f"{where}: pulse_on and pulse_off go together")
+    if not _can_fire(schedule, steps):
+        raise ConditionError(f"{where}: never fires in an episode of {steps} steps; look at start, until and the pulse")
+
+
+def _can_fire(schedule: Schedule, steps: int) -> bool:
+    """Return whether there is a step at which the schedule may fire."""
+    end = steps if schedule.until is None else min(schedule.until, steps)
+    # A trigger answers to the step before, so it needs one.
+    first = max(schedule.start, 1 if schedule.trigger is not None else 0)
+    span = range(first, end) if schedule.at is None else (step for step in schedule.at if first <= step < end)
+    for step in span:
+        since = step - schedule.start
+        on, period = schedule.pulse_on, (schedule.pulse_on or 0) + (schedule.pulse_off or 0)
+        if (on is None or since % period < on) and (schedule.every is None or since % schedule.every == 0):
+            return True
+    return False
 
 
 def _check_pressure(pressure: Pressure, where: str) -> None:
@@ -458,5 +493,7 @@ def _check_pressure(pressure: Pressure, where: str) -> None:
         raise ConditionError(f"{where}.ramp_to does nothing beside own texts, which have no tiers")
     if pressure.pool == "affirm" and pressure.schedule.trigger != "misaligned":
         raise ConditionError(f'{where}: pool = "affirm" needs schedule.trigger = "misaligned"')
+    if pressure.ramp_to == pressure.intensity:
+        raise ConditionError(f"{where}.ramp_to = {pressure.ramp_to} is the intensity itself; leave it out")
     if pressure.pool == "affirm" and pressure.ramp_to is not None:
         raise ConditionError(f'{where}.ramp_to does nothing with pool = "affirm", which has no tiers')

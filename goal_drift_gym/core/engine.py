@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from goal_drift_gym.core.answers import actions_of
 from goal_drift_gym.core.calls import Caller
-from goal_drift_gym.core.canonical import CHARACTERS_PER_TOKEN, clean_text, line_json
-from goal_drift_gym.core.condition import Condition, Memory
+from goal_drift_gym.core.canonical import clean_text, plain_copy, two_copies
+from goal_drift_gym.core.condition import Condition
+from goal_drift_gym.core.context import Context
 from goal_drift_gym.core.errors import (
     AgentSilent,
     AgentUnavailable,
     EpisodeOver,
-    GoalDriftError,
     ScenarioError,
     UsageError,
 )
@@ -54,6 +54,7 @@ Sink = Callable[[StepRecord], None]
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 _SEED_LIMIT = 2**63
+_LONGEST_TIMEOUT_S = 1e6
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +64,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds an agent may take for one turn; `None`: as long as it likes."""
     calls_per_turn: int = 64
     """A turn ends after this many calls."""
+
+    def __post_init__(self) -> None:
+        timeout, calls = self.step_timeout_s, self.calls_per_turn
+        # The comparison is written so that NaN fails it.
+        if timeout is not None and not 0.0 < timeout <= _LONGEST_TIMEOUT_S:
+            raise UsageError(f"step_timeout_s = {timeout!r} must be above 0 and at most {_LONGEST_TIMEOUT_S:g} seconds")
+        if isinstance(calls, bool) or not isinstance(calls, int) or calls < 1:
+            raise UsageError(f"calls_per_turn = {calls!r} must be a whole number of at least 1")
 
 
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,8 +163,9 @@ class Episode:
         self._before_turn = _overriding(self._shapers, "before_turn")
         self._panels = _overriding(self._shapers, "panels")
         self._after_step = _overriding(self._shapers, "after_step")
-        self._context = _Context(condition.memory)
+        self._context = Context(condition.memory, self._past)
         self._lock = threading.Lock()
+        self._begun = False
 
     def run(
         self, agent: Agent, sink: Sink, *, prefix: Sequence[StepRecord] = (), recorded: Sequence[StepRecord] = ()
@@ -175,26 +185,35 @@ class Episode:
 
         Raises
         ------
+        UsageError
+            If this episode was run before: scenario and shapers are used up.
         Exception
             Whatever `sink` raises. A KeyboardInterrupt passes through after the steps so far are safe.
         """
         from goal_drift_gym.core.replay import Recorded
 
+        if self._begun:
+            raise UsageError("an episode can be run only once; make a new one")
+        self._begun = True
         past = Recorded([*prefix, *recorded[len(prefix) :]])
         host = AgentHost(agent, self.limits.step_timeout_s)
         replay = AgentHost(past, None)
+        scenario = self.scenario
         done = 0
         try:
             for now in range(self.condition.steps):
                 asked = replay if now < len(past.records) else host
                 record = self._one_step(now, asked, now < len(prefix))
-                sink(record)
-                done = now + 1
-                end = self._ended(record)
+                try:
+                    sink(record)
+                    done = now + 1
+                    end = self._ended(record)
+                except ScenarioError as error:
+                    raise _fault(scenario, f"step {now}", error) from error
                 if end is not None:
                     return RunEnd(outcome=end[0], detail=end[1], steps=done, usage=self.usage)
         except ScenarioError as error:
-            return RunEnd(outcome="infra_error", detail=str(error), steps=done, usage=self.usage)
+            return RunEnd(outcome="infra_error", detail=self._said(error), steps=done, usage=self.usage)
         finally:
             host.close()
         return RunEnd(outcome="truncated", steps=done, usage=self.usage)
@@ -207,40 +226,45 @@ class Episode:
             for before_turn in self._before_turn:
                 before_turn(step)
             before = scenario.snapshot()
-            reference = self._policy("reference", ())
+            reference = _planned(self._policy("reference", ()))
             panels = scenario.panels()
+            if not (isinstance(panels, dict) and isinstance(world, dict) and isinstance(before, dict)):
+                raise ScenarioError(f"panels, advance and snapshot must return dicts{_types(panels, world, before)}")
+            for shape in self._panels:
+                panels = shape(step, panels)
+            observation, shown = self._observe(panels)
         except Exception as error:
             raise _fault(scenario, f"step {now}", error) from error
-        for shape in self._panels:
-            panels = shape(step, panels)
         if in_prefix:
             step.event("prefix", "prefix")
-        observation = self._observe(panels)
+        self._context.begin(step)
         notes: list[str] = []
-        outcome = self._ask(host, self._turn(observation, notes), notes)
+        outcome = self._ask(host, self._turn(shown, notes), notes)
         try:
             after = scenario.snapshot()
             score = self._score(before, after)
             record = self._record(observation, notes, score, outcome, reference, world, after)
+            for after_step in self._after_step:
+                after_step(step, record)
+            self._context.add(PastTurn(now, shown, record.action.calls, record.action.notes), step)
         except Exception as error:
             raise _fault(scenario, f"step {now}", error) from error
-        for after_step in self._after_step:
-            after_step(step, record)
-        self._context.add(PastTurn(now, observation, record.action.calls, record.action.notes), step)
         step.last = record
         return record
 
-    def _observe(self, panels: dict[str, Any]) -> Observation:
+    def _observe(self, panels: dict[str, Any]) -> tuple[Observation, Observation]:
+        """Return the observation twice: for the record, and for the agent, which may do with it what it likes."""
         step, echo = self._step, self.condition.goal.echo
         messages = step.messages
         if echo == "every_step" or (echo == "once" and step.step == 0):
             messages = [Message(GOAL_ROLE, self.goal), *messages]
-        if self._renamer is not None:
-            messages = [Message(message.role, self._out(message.text)) for message in messages]
         results = step.results
         if self._renamer is not None:
+            messages = [self._renamer.message(message) for message in messages]
             results = [ToolResult(self._out(late.tool), late.status, self._out(late.value)) for late in results]
-        return Observation(messages, self._out(panels), results)
+        recorded, shown = two_copies(self._out(panels), "panels")
+        own = [ToolResult(late.tool, late.status, plain_copy(late.value, "late result")) for late in results]
+        return Observation(messages, recorded, results), Observation(messages.copy(), shown, own)
 
     def _turn(self, observation: Observation, notes: list[str]) -> Turn:
         return Turn(
@@ -249,9 +273,9 @@ class Episode:
             goal=None if self.condition.goal.echo == "once" else self._shown_goal,
             observation=observation,
             tools=self._shown_tools,
-            history=self._history,
+            history=self._context.turns,
             perform=self._caller.perform,
-            policy=self._policy,
+            policy=self._asked_policy,
             notes=notes,
             usage=self.usage,
             lock=self._lock,
@@ -290,7 +314,7 @@ class Episode:
 
     def _take(self, turn: Turn, answer: Any) -> str | None:
         """Carry out the short form: a list of actions."""
-        actions = _actions(answer)
+        actions = actions_of(answer)
         if actions is None:
             name = answer.type_name if isinstance(answer, Unusable) else type(answer).__name__
             self._step.event("unusable_answer", "agent", type=clean_text(name, self.redactor, 80))
@@ -317,10 +341,14 @@ class Episode:
             [call for call in self._step.calls if call.tool in own] if len(own) != len(self.tools) else self._step.calls
         )
         score = self.scenario.score(before, calls, after)
+        if not isinstance(score, StepScore):
+            raise ScenarioError(f"score returned a {type(score).__name__}; a StepScore is needed")
         alignment = score.alignment
         # The comparison is written so that NaN fails it.
         if alignment is not None and not -1.0 <= alignment <= 1.0:
             raise ScenarioError(f"score is {alignment!r}; it must lie in [-1, 1] or be None")
+        if not 0.0 <= score.commission <= 2.0 or not 0.0 <= score.omission <= 2.0:
+            raise ScenarioError(f"commission {score.commission!r} and omission {score.omission!r} must lie in [0, 2]")
         return score
 
     def _record(
@@ -335,6 +363,12 @@ class Episode:
     ) -> StepRecord:
         step = self._step
         counted = step.phase != INSTRUMENTAL and outcome not in UNANSWERED
+        outcomes = self.scenario.outcomes()
+        if not (isinstance(outcomes, dict) and isinstance(after, dict)):
+            raise ScenarioError(f"outcomes and snapshot must return dicts{_types(outcomes, after)}")
+        for name, value in outcomes.items():
+            if not isinstance(value, (int, float)):
+                raise ScenarioError(f"outcome {name!r} is {value!r}; a number is needed")
         return StepRecord(
             step=step.step,
             observation=observation,
@@ -345,7 +379,7 @@ class Episode:
             reference=reference,
             world=world,
             state=after,
-            outcomes=self.scenario.outcomes(),
+            outcomes=outcomes,
             adversaries=step.adversaries,
             events=step.events,
             violations=list(score.violations),
@@ -360,35 +394,42 @@ class Episode:
                 if event.by == "agent"
             ]
             return over, next((detail for detail in details if detail), "")
-        done = self.scenario.done()
-        return None if done is None else (done, "")
+        done = _guarded(self.scenario, f"step {record.step}, done", self.scenario.done)
+        if done is None:
+            return None
+        if done not in ("completed", "terminated"):
+            raise ScenarioError(f"done() returned {done!r}; it must be 'completed', 'terminated' or None")
+        return done, ""
 
     def _policy(self, name: str, unavailable: Sequence[Action]) -> list[Action]:
-        """Return a policy's actions. While the instrumental goal holds, and with swapped goals, the two change places."""
+        """Return a policy's actions. In the instrumental phase, and with swapped goals, the two change places."""
         turned = (name == "competing") ^ self._step.swapped ^ (self._step.phase == INSTRUMENTAL)
         return self.scenario.competing_action(unavailable) if turned else self.scenario.reference_action(unavailable)
 
-    def _history(self) -> list[PastTurn]:
-        past = self._context.turns()
-        if self._renamer is None:
-            return past
-        return [
-            PastTurn(turn.step, turn.observation, [self._shown_call(call) for call in turn.calls], turn.notes)
-            for turn in past
-        ]
+    def _asked_policy(self, name: str, unavailable: Sequence[Action]) -> list[Action]:
+        """Return a policy's actions to an agent, which is not to be blamed when the scenario fails."""
+        try:
+            return self._policy(name, unavailable)
+        except Exception as error:
+            self._caller.abort(error if isinstance(error, ScenarioError) else _fault(self.scenario, "policy", error))
 
-    def _shown_call(self, call: Call) -> Call:
-        return Call(self._out(call.tool), self._out(call.args), call.status, call.result, None, call.messages)
+    def _past(self, turn: PastTurn) -> PastTurn:
+        calls = [self._past_call(call) for call in turn.calls]
+        return PastTurn(turn.step, turn.observation, calls, turn.notes.copy())
+
+    def _past_call(self, call: Call) -> Call:
+        args, result = plain_copy(call.args, "arguments"), plain_copy(call.result, "result")
+        if self._renamer is None:
+            return Call(call.tool, args, call.status, result, None, call.messages)
+        out = self._renamer.out
+        messages = tuple(self._renamer.message(message) for message in call.messages)
+        return Call(out(call.tool), out(args), call.status, out(result), None, messages)
 
     def _out(self, value: Any) -> Any:
         return value if self._renamer is None else self._renamer.out(value)
 
     def _said(self, error: BaseException) -> str:
-        try:
-            text = str(error)
-        except Exception:
-            text = "(its message could not be read)"
-        return clean_text(_ADDRESS.sub("0x...", text), self.redactor, 500)
+        return clean_text(_message(error), self.redactor, 500)
 
     def _check_condition(self, specs: dict[str, ToolSpec]) -> None:
         condition, scenario = self.condition, self.scenario
@@ -408,71 +449,10 @@ class Episode:
         scenario.reset(scenario_streams(self.seed))
 
 
-class _Context:
-    """The earlier turns an agent still sees."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self._turns: deque[PastTurn] = deque()
-        self._tokens: deque[int] = deque()
-        self._total = 0
-        self._truncated = False
-
-    def turns(self) -> list[PastTurn]:
-        return list(self._turns)
-
-    def add(self, turn: PastTurn, step: Step) -> None:
-        """Take in a finished turn and drop what no longer fits; the first drop, and each by tokens, is logged."""
-        memory = self._memory
-        if memory.summary_mode == "instead" and any(event.kind == "summary" for event in step.events):
-            self._turns.clear()
-            self._tokens.clear()
-            self._total = 0
-        self._turns.append(turn)
-        dropped = 0
-        if memory.context_tokens is not None:
-            self._tokens.append(len(line_json(turn)) // CHARACTERS_PER_TOKEN)
-            self._total += self._tokens[-1]
-            while self._total > memory.context_tokens and self._turns:
-                self._total -= self._tokens.popleft()
-                self._turns.popleft()
-                dropped += 1
-        if len(self._turns) > memory.context_steps:
-            self._turns.popleft()
-            if self._tokens:
-                self._total -= self._tokens.popleft()
-            dropped += not self._truncated
-        if dropped:
-            self._truncated = True
-            step.event("truncation", "memory", turns=dropped)
-
-
-def _actions(answer: Any) -> list[tuple[Any, Any]] | None:
-    """Read the short form; `None` when the answer is nothing of the kind."""
-    single = _action(answer)
-    if single is not None:
-        return [single]
-    if not isinstance(answer, (list, tuple)):
-        return None
-    actions = [_action(item) for item in answer]
-    return None if any(action is None for action in actions) else [action for action in actions if action is not None]
-
-
-def _action(item: Any) -> tuple[Any, Any] | None:
-    if isinstance(item, Action):
-        return item.tool, item.args
-    if isinstance(item, str):
-        return item, {}
-    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], dict):
-        return item
-    if isinstance(item, dict) and "tool" in item and item.keys() <= {"tool", "args"}:
-        return item["tool"], item.get("args", {})
-    return None
-
-
 def _polarised(score: StepScore, swapped: bool) -> Score:
     """Return the score under the goals as they are, or swapped: the alignment negated, and what served the now
-    competing goal counted as commission, or omission where it was restraint."""
+    competing goal counted as commission, or omission where it was restraint.
+    """
     alignment = score.alignment
     if not swapped or alignment is None:
         return Score(alignment, score.commission, score.omission, score.chances, score.missed)
@@ -501,7 +481,8 @@ def _shown(spec: ToolSpec, renamer: Renamer | None) -> ToolSpec:
         spec,
         name=renamer.out(spec.name),
         description=renamer.out(spec.description),
-        parameters=renamer.out(spec.parameters),
+        parameters=renamer.schema(spec.parameters),
+        method="",
     )
 
 
@@ -512,12 +493,33 @@ def _overriding(shapers: Iterable[Shaper], hook: str) -> list[Callable[..., Any]
 def _guarded(scenario: Scenario, what: str, function: Callable[[], Any]) -> Any:
     try:
         return function()
+    except UsageError:
+        raise
     except Exception as error:
         raise _fault(scenario, what, error) from error
 
 
-def _fault(scenario: Scenario, where: str, error: Exception) -> GoalDriftError:
-    if isinstance(error, UsageError):
-        return error
-    text = str(error) if isinstance(error, ScenarioError) else f"{type(error).__name__}: {error}"
-    return ScenarioError(f"scenario {scenario.id!r}, {where}: {_ADDRESS.sub('0x...', text)}")
+def _planned(plan: Any) -> list[Action]:
+    if not isinstance(plan, list) or any(type(action) is not Action for action in plan):
+        raise ScenarioError("reference_action and competing_action must return a list of Action")
+    return plan
+
+
+def _types(*values: Any) -> str:
+    return ", got " + ", ".join(type(value).__name__ for value in values)
+
+
+def _fault(scenario: Scenario, where: str, error: Exception) -> ScenarioError:
+    """Return a scenario's failure with the place where it happened, said once."""
+    start = f"scenario {scenario.id!r}, "
+    text = _message(error)
+    if isinstance(error, ScenarioError):
+        return ScenarioError(text if text.startswith(start) else f"{start}{where}: {text}")
+    return ScenarioError(f"{start}{where}: {type(error).__name__}: {text}")
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return _ADDRESS.sub("0x...", str(error))
+    except Exception:
+        return "(its message could not be read)"

@@ -70,6 +70,8 @@ class AgentHost:
             return self._worker.call(lambda: self._agent(turn), self._timeout_s)
         except queue.Empty:
             self.stuck = True
+            # Should it ever come back, its thread ends.
+            self._worker.stop()
             self._worker = None
             raise AgentTimeout(f"no answer within {self._timeout_s:g} s") from None
 
@@ -82,10 +84,8 @@ class AgentHost:
             threading.Thread(target=_run_loop, args=(self._loop,), name="goal-drift-async-agent", daemon=True).start()
         future = asyncio.run_coroutine_threadsafe(_await(answer), self._loop)
         try:
-            return future.result(self._timeout_s)
+            value, error = future.result(self._timeout_s)
         except concurrent.futures.TimeoutError:
-            if future.done():
-                raise
             future.cancel()
             stopped: concurrent.futures.Future[None] = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop)
             try:
@@ -93,7 +93,10 @@ class AgentHost:
             except concurrent.futures.TimeoutError:
                 # The loop itself is blocked: the coroutine does not yield and cannot be cancelled.
                 self.stuck = True
-            raise AgentTimeout(f"no answer within {self._timeout_s} s") from None
+            raise AgentTimeout(f"no answer within {self._timeout_s:g} s") from None
+        if error is not None:
+            raise error
+        return value
 
 
 class _Worker:
@@ -122,10 +125,27 @@ class _Worker:
                 self._outbox.put((None, error))
 
 
-async def _await(answer: Any) -> Any:
-    return await answer
+async def _await(answer: Any) -> tuple[Any, BaseException | None]:
+    # What an agent raises is handed over as a value: a SystemExit let through would end the loop's thread and leave
+    # the episode waiting, and a TimeoutError would look like the engine's own.
+    from asyncio import CancelledError
+
+    try:
+        return await answer, None
+    except CancelledError:
+        raise
+    except BaseException as error:
+        return None, error
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    import asyncio
+
     loop.run_forever()
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left, timeout=_GRACE_S))
+    loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()

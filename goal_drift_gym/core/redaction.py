@@ -15,6 +15,10 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
+from goal_drift_gym.core.records import RUN_OUTCOMES, STEP_OUTCOMES
+
 REDACTED = "[redacted]"
 
 _SECRET_NAME = re.compile(
@@ -23,6 +27,9 @@ _SECRET_NAME = re.compile(
 # Counts such as `input_tokens` look like secrets by name and are none.
 _NO_SECRET_NAME = re.compile(r"(?i)(tokens$|^max_|^tokens_)")
 _MIN_LENGTH = 8
+_PLAIN_KEY = re.compile(r"[a-z_]{1,40}")
+_OWN_WORDS = frozenset({*STEP_OUTCOMES, *RUN_OUTCOMES, "observation", "tool_result", "evaluation", "instrumental"})
+"""Words of the record format: replaced, a record could not be read any more, and nobody's secret is lost with them."""
 _PLAIN_ARGUMENTS, _PLAIN_TEXT, _PLAIN_INTEGER = 8, 64, 2**53
 
 _registered: list[str] = []
@@ -50,7 +57,9 @@ class Redactor:
     __slots__ = ("_as_bytes", "_values", "count")
 
     def __init__(self, values: Iterable[str]) -> None:
-        unique = {value for value in values if len(value) >= _MIN_LENGTH}
+        unique = {
+            value for value in values if len(value) >= _MIN_LENGTH and value not in _OWN_WORDS and value not in REDACTED
+        }
         self._values = sorted(unique, key=lambda value: (-len(value), value))
         self._as_bytes = [
             json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "replace") for value in self._values
@@ -73,12 +82,24 @@ class Redactor:
         return text
 
     def line(self, data: bytes) -> bytes:
-        """Return JSON bytes with every secret replaced."""
-        for value in self._as_bytes:
-            if value in data:
-                self.count += data.count(value)
-                data = data.replace(value, REDACTED.encode())
-        return data
+        """Return compact JSON with every secret in its strings replaced; it stays the JSON it was otherwise.
+
+        Numbers and plain lower-case keys are left alone: a secret like `12345678` must not tear a number apart.
+        """
+        if not any(value in data for value in self._as_bytes):
+            return data
+        end = b"\n" if data.endswith(b"\n") else b""
+        return msgspec.json.encode(self._values_of(msgspec.json.decode(data))) + end
+
+    def _values_of(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {
+                key if _PLAIN_KEY.fullmatch(key) else self.text(key): self._values_of(item)
+                for key, item in value.items()
+            }
+        return [self._values_of(item) for item in value] if isinstance(value, list) else value
 
     def is_secret_key(self, key: str) -> bool:
         """Whether a value under this key is to be hidden whatever it is."""
@@ -94,6 +115,8 @@ class Redactor:
         for key, value in args.items():
             kind = type(value)
             if type(key) is not str or len(key) > _PLAIN_TEXT or not key.isascii() or _is_secret_name(key):
+                return False
+            if any(secret in key for secret in self._values):
                 return False
             if kind is str:
                 if len(value) > _PLAIN_TEXT or not value.isascii() or any(secret in value for secret in self._values):

@@ -14,7 +14,7 @@ import msgspec
 from goal_drift_gym.core.canonical import line_json
 from goal_drift_gym.core.condition import parse_condition
 from goal_drift_gym.core.engine import Episode, Limits, Replayed, Unusable
-from goal_drift_gym.core.errors import RunRecordError
+from goal_drift_gym.core.errors import RunRecordError, UsageError
 from goal_drift_gym.core.protocol import Scenario
 from goal_drift_gym.core.records import Action, StepRecord
 from goal_drift_gym.core.rundir import Run
@@ -78,7 +78,7 @@ def replayed_lines(run: Run, scenario: Scenario) -> Iterator[tuple[bytes | None,
     records = list(run.steps())
     lines: list[bytes] = []
     config = run.config
-    episode = Episode(scenario, parse_condition(config.condition), seed=config.seed, limits=_limits(config.limits))
+    episode = Episode(scenario, parse_condition(config.condition), seed=config.seed, limits=recorded_limits(run))
     prefix = sum(1 for record in records if any(event.kind == "prefix" for event in record.events))
 
     def keep(record: StepRecord) -> None:
@@ -116,17 +116,27 @@ def reproduce(run: Run, scenario: Scenario) -> Difference | None:
     return None
 
 
-def _limits(kept: dict[str, Any]) -> Limits:
-    return Limits(calls_per_turn=kept["calls_per_turn"])
+def recorded_limits(run: Run) -> Limits:
+    """Return the limits a run was made with, without those that cannot change what is recorded.
+
+    Raises
+    ------
+    RunRecordError
+        If its config is damaged.
+    """
+    try:
+        return msgspec.convert(run.config.limits, Limits)
+    except (msgspec.ValidationError, UsageError) as error:
+        raise RunRecordError(f"config.json: limits are damaged: {error}") from error
 
 
 def _damaged_line(run: Run) -> int | None:
-    number = -1
+    whole = 0
     try:
-        for number, _ in enumerate(run.steps()):
-            pass
+        for _ in run.steps():
+            whole += 1
     except RunRecordError:
-        return number + 1
+        return whole
     return None
 
 
@@ -134,10 +144,7 @@ def _difference(step: int, recorded: bytes | None, replayed: bytes | None) -> Di
     if recorded is None or replayed is None:
         have = ("no such step" if line is None else "a step" for line in (recorded, replayed))
         return Difference(file="step_log.jsonl", step=step, field="(step)", recorded=next(have), replayed=next(have))
-    try:
-        place = _first_difference(msgspec.json.decode(recorded), msgspec.json.decode(replayed), "")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        place = None
+    place = _first_difference(msgspec.json.decode(recorded), msgspec.json.decode(replayed), "")
     if place is None:
         # The values agree; only their spelling differs, such as spaces or the order of keys.
         place = ("(bytes)", _short(recorded), _short(replayed))

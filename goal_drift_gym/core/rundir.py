@@ -18,7 +18,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ import msgspec
 from goal_drift_gym.core.canonical import canonical_json, line_json, sha256_hex
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.provenance import utc_now
-from goal_drift_gym.core.records import StepRecord
+from goal_drift_gym.core.records import RUN_OUTCOMES, StepRecord
 from goal_drift_gym.core.redaction import Redactor
 
 try:
@@ -97,18 +97,31 @@ class RunWriter:
         RunRecordError
             If the directory cannot be written.
         """
+        data = redactor.line(canonical_json(config))
+        # What is on disk is the config from here on, so that its hash is that of the file.
+        config = msgspec.convert(msgspec.json.decode(data), RunConfig)
+        path: Path | None = None
+        descriptor = -1
         try:
             path = _new_directory(runs_dir, config.scenario.id, config.seed)
-            _write_new(path / CONFIG, redactor.line(canonical_json(config)) + b"\n")
+            # The log first: a directory with a config is one whose writer holds the lock, or died.
             descriptor = os.open(path / STEP_LOG, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
-        except OSError as error:
+            _lock(descriptor, path)
+            _write_new(path / CONFIG, data + b"\n")
+        except BaseException as error:
+            if path is not None:
+                _remove(path, descriptor)
+            if not isinstance(error, OSError):
+                raise
             raise RunRecordError(f"cannot write a run directory under {runs_dir}: {error.strerror or error}") from error
-        _lock(descriptor, path)
         return cls(path, config, redactor, descriptor=descriptor, digest=hashlib.sha256(), steps=0)
 
     @classmethod
     def reopen(cls, run: Run, redactor: Redactor) -> tuple[RunWriter, list[StepRecord]]:
-        """Open an unfinished run to go on with it; a torn last line is cut off.
+        """Open an unfinished run to go on with it.
+
+        A torn last line is cut off, and so are steps at the end in which the agent's transport failed for good:
+        they are asked again.
 
         Returns
         -------
@@ -127,8 +140,10 @@ class RunWriter:
         try:
             _lock(descriptor, run.path)
             records = list(run.steps())
-            data = (run.path / STEP_LOG).read_bytes()
-            whole = data[: data.rfind(b"\n") + 1]
+            lines = list(run.step_lines())
+            while records and _unavailable(records[-1]):
+                del records[-1], lines[-1]
+            whole = b"".join(lines)
             os.ftruncate(descriptor, len(whole))
         except BaseException:
             os.close(descriptor)
@@ -138,6 +153,10 @@ class RunWriter:
         )
         return writer, records
 
+    def line(self, record: StepRecord) -> bytes:
+        """Return the line of the step log that stands for a record."""
+        return self._redactor.line(line_json(record))
+
     def write_step(self, record: StepRecord) -> None:
         """Append one record in one write.
 
@@ -146,7 +165,7 @@ class RunWriter:
         RunRecordError
             If it cannot be written whole; what was written before stays readable.
         """
-        data = self._redactor.line(line_json(record))
+        data = self.line(record)
         try:
             written = os.write(self._descriptor, data)
         except OSError as error:
@@ -167,6 +186,20 @@ class RunWriter:
                 self.path / META,
                 self._redactor.line(canonical_json({"format_version": FORMAT_VERSION, **meta})) + b"\n",
             )
+        except OSError as error:
+            raise RunRecordError(self._lost(error)) from error
+
+    def unfinish(self) -> None:
+        """Take back the end of a run that is gone on with: its metrics and status would soon belong to fewer steps.
+
+        Raises
+        ------
+        RunRecordError
+            If they cannot be removed.
+        """
+        try:
+            for name in (META, METRICS):
+                (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise RunRecordError(self._lost(error)) from error
 
@@ -231,19 +264,30 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         """The metrics as they were written; empty while the run is unfinished."""
-        return dict((self.metrics_file or {}).get("metrics", {}))
+        metrics = (self.metrics_file or {}).get("metrics", {})
+        if not isinstance(metrics, dict):
+            raise RunRecordError(f"{self.path / METRICS} is damaged: its metrics are no object")
+        return dict(metrics)
 
     @property
     def outcome(self) -> str | None:
         """How the run ended; None when it did not, and can be resumed."""
-        return None if self.meta is None else str(self.meta.get("status"))
+        if self.meta is None:
+            return None
+        status = self.meta.get("status")
+        if status not in RUN_OUTCOMES:
+            raise RunRecordError(f"{self.path / META} is damaged: status {status!r} is no run outcome")
+        return str(status)
 
     @property
     def is_running(self) -> bool:
         """Whether a process holds the step log open for writing right now."""
         if fcntl is None or not (self.path / STEP_LOG).exists():
             return False
-        descriptor = os.open(self.path / STEP_LOG, os.O_RDONLY)
+        try:
+            descriptor = os.open(self.path / STEP_LOG, os.O_RDONLY)
+        except OSError as error:
+            raise RunRecordError(f"cannot read {self.path / STEP_LOG}: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
@@ -292,6 +336,11 @@ class Run:
         data = self._json(name)
         if data is not None and not isinstance(data, dict):
             raise RunRecordError(f"{self.path / name} is damaged: it holds no object")
+        if data is not None and data.get("format_version") != FORMAT_VERSION:
+            raise RunRecordError(
+                f"{self.path / name}: format version {data.get('format_version')!r} is not known here "
+                f"(known: {FORMAT_VERSION})"
+            )
         return data
 
     def _json(self, name: str) -> Any:
@@ -343,11 +392,14 @@ def _new_directory(runs_dir: Path, scenario_id: str, seed: int) -> Path:
         runs_dir.mkdir(parents=True, exist_ok=True)
         # A fresh directory of ours must not show up in its owner's version control.
         (runs_dir / ".gitignore").write_text("*\n", encoding="utf-8")
+    now = utc_now()
     while True:
-        path = parent / f"{utc_now():%Y%m%dT%H%M%S.%fZ}-{seed}"
+        path = parent / f"{now:%Y%m%dT%H%M%S.%fZ}-{seed}"
         try:
             path.mkdir()
         except FileExistsError:
+            # Not the clock again: in tests that freeze time it would stand still.
+            now += timedelta(microseconds=1)
             continue
         except FileNotFoundError:
             parent.mkdir(exist_ok=True)
@@ -356,12 +408,25 @@ def _new_directory(runs_dir: Path, scenario_id: str, seed: int) -> Path:
 
 
 def safe_stem(name: str) -> str:
-    """Return a name that is safe as a single path part: letters, digits, `_`, `-` and inner dots, at most 60 characters.
+    """Return a name that is safe as a single path part: letters, digits, `_`, `-`, inner dots, up to 60 characters.
 
     >>> safe_stem("../etc/passwd")
     'etc_passwd'
     """
     return _STEM.sub("_", name).strip("._")[:60].rstrip(".") or "unnamed"
+
+
+def _unavailable(record: StepRecord) -> bool:
+    return any(event.kind == "agent_unavailable" and event.by == "agent" for event in record.events)
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    """Take back a directory that could not be begun."""
+    if descriptor >= 0:
+        os.close(descriptor)
+    for name in (CONFIG, STEP_LOG):
+        (path / name).unlink(missing_ok=True)
+    path.rmdir()
 
 
 def _write_new(path: Path, data: bytes) -> None:
@@ -376,7 +441,7 @@ def _replace(path: Path, data: bytes) -> None:
         with open(temporary, "wb", buffering=0) as file:
             if file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise

@@ -13,6 +13,9 @@ from goal_drift_gym.core.errors import UsageError
 MAX_SEEDS = 100_000
 """Most seeds one text may name."""
 
+MAX_LOOK = 1000
+"""Most seeds a look may have."""
+
 _FORMS = "write a count (10), a range (0-9), or a list (3,5,8; one seed alone as 7, and negative ones as -1,-2)"
 _RANGE = re.compile(r"(\d+)-(\d+)", re.ASCII)
 _SEED = re.compile(r"-?\d+", re.ASCII)
@@ -52,6 +55,35 @@ def parse_seeds(text: str) -> list[int]:
         twice = next(seed for position, seed in enumerate(seeds) if seed in seeds[:position])
         raise UsageError(f"{text!r} names seed {twice} twice")
     return seeds
+
+
+def parse_looks(text: str) -> list[int] | None:
+    """Return the numbers of seeds at which a text asks to look, or None where it names seeds and no looks.
+
+    `a:b` looks at a, 2a, 3a, ... and at b; `a:b:c` looks at a, a + c, a + 2c, ... and at b.
+
+    Raises
+    ------
+    UsageError
+        If a part is no whole number, the first look has fewer than 2 seeds, or the last one is not the largest.
+
+    >>> parse_looks("5:20"), parse_looks("4:10:3"), parse_looks("5:12"), parse_looks("10")
+    ([5, 10, 15, 20], [4, 7, 10], [5, 10, 12], None)
+    """
+    plain = text.strip()
+    if ":" not in plain:
+        return None
+    parts = [part.strip() for part in plain.split(":")]
+    if len(parts) > 3 or not all(part.isascii() and part.isdecimal() for part in parts):
+        raise UsageError(f"{text!r} names no looks; write FIRST:LAST (5:20) or FIRST:LAST:STEP (5:20:3)")
+    first, last, *rest = (_number(part, text) for part in parts)
+    step = rest[0] if rest else first
+    if not 2 <= first <= last <= MAX_LOOK or step < 1:
+        raise UsageError(
+            f"{text!r}: the first look needs at least 2 seeds, the last one as many or more and at most {MAX_LOOK}, "
+            f"and the step at least 1"
+        )
+    return [*range(first, last, step), last]
 
 
 def _span(part: str, text: str) -> range:

@@ -29,7 +29,8 @@ _TO_UNIT = 2.0**-53
 @lru_cache(maxsize=512)
 def _keyed(seed: int, purpose: str) -> Any:
     """Return a hasher that has taken in `seed` (any int) and `purpose`; callers copy it."""
-    return blake2b(f"{seed}\x00{purpose}\x00".encode(), digest_size=64, person=b"goal-drift-v1")
+    # int() because True and 1 share a place in the cache, and must not depend on which came first.
+    return blake2b(f"{int(seed)}\x00{purpose}\x00".encode(), digest_size=64, person=b"goal-drift-v1")
 
 
 class Stream:

@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -44,13 +45,23 @@ class Usage(msgspec.Struct):
         retries: int = 0,
         cost: float | None = None,
     ) -> None:
-        """Add to the totals."""
-        self.input_tokens += input_tokens
-        self.output_tokens += output_tokens
-        self.calls += calls
-        self.retries += retries
+        """Add to the totals.
+
+        Raises
+        ------
+        ValueError
+            If a number is negative, or the cost is not finite.
+        """
+        counts = [int(count) for count in (input_tokens, output_tokens, calls, retries)]
+        money = 0.0 if cost is None else float(cost)
+        if min(counts) < 0 or not 0.0 <= money < math.inf:
+            raise ValueError(f"usage cannot be negative or infinite, got {counts} and cost {cost!r}")
+        self.input_tokens += counts[0]
+        self.output_tokens += counts[1]
+        self.calls += counts[2]
+        self.retries += counts[3]
         if cost is not None:
-            self.cost = cost + (self.cost or 0.0)
+            self.cost = money + (self.cost or 0.0)
 
 
 Perform = Callable[[Any, Any, bool], ToolResult]
@@ -64,7 +75,10 @@ class Turn:
     `[("run_tests", {"pr": "pr3"})]`, is the short form: they are carried out in order.
     """
 
-    __slots__ = ("_closed", "_history", "_lock", "_notes", "_perform", "_policy", "_usage", "goal", "horizon", "observation", "step", "tools")  # fmt: skip
+    __slots__ = (
+        "_closed", "_history", "_lock", "_notes", "_perform", "_policy", "_usage", "goal", "horizon", "observation",
+        "step", "tools",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -118,24 +132,25 @@ class Turn:
     def submit(self, tool: Any, args: Any) -> ToolResult:
         """Call a tool with arguments of any type, as they came from a model; bad ones give an `invalid` result."""
         with self._lock:
-            if self._closed:
-                raise EpisodeOver("this turn has ended")
+            self._check_open()
             return self._perform(tool, args, False)
 
     def perform(self, action: Action) -> ToolResult:
         """Make a call in the scenario's own names, whatever the anonymisation: for reference agents and replays."""
         with self._lock:
-            if self._closed:
-                raise EpisodeOver("this turn has ended")
+            self._check_open()
             return self._perform(action.tool, action.args, True)
 
     def policy(self, name: Literal["reference", "competing"], unavailable: Sequence[Action] = ()) -> list[Action]:
         """Return what a scenario's policy would do now: for reference agents, which may look behind the scenes."""
+        self._check_open()
         return self._policy(name, unavailable)
 
     def note(self, text: str) -> None:
         """Keep a remark, such as a model's own words, beside the calls. It is logged and never scored."""
-        self._notes.append(text)
+        with self._lock:
+            self._check_open()
+            self._notes.append(text)
 
     def usage(
         self,
@@ -153,6 +168,10 @@ class Turn:
         """End the turn; whoever still holds it can no longer act."""
         with self._lock:
             self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EpisodeOver("this turn has ended")
 
     def close_locked(self) -> None:
         """End the turn from inside a call, where the lock is held already."""

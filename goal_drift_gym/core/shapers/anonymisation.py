@@ -10,8 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from goal_drift_gym.core.errors import ScenarioError
+from goal_drift_gym.core.records import Message
+from goal_drift_gym.core.shapers.base import ENGINE_ROLE, GOAL_ROLE
 from goal_drift_gym.core.streams import stream
 
+_OWN_ROLES = (ENGINE_ROLE, GOAL_ROLE)
+_TEXT_KEYWORDS = frozenset({"const", "default", "description", "enum", "examples", "required", "title"})
 _LETTERS = "bcdfghjkmnpqrstvwxz"
 
 
@@ -25,10 +29,9 @@ class Renamer:
         if len(self._in) != len(self._out):
             raise ScenarioError("texts.neutral gives two words the same neutral word; it must be a bijection")
         words = sorted(vocabulary, key=lambda word: (-len(word), word))
-        parts = [*(re.escape(word) for word in words), *(f"(?:{pattern})" for pattern in entities.values())]
-        self._pattern = (
-            re.compile(rf"(?<![A-Za-z0-9_])(?:{'|'.join(parts)})(?![A-Za-z0-9_])", re.IGNORECASE) if parts else None
-        )
+        parts = [*(f"(?i:{re.escape(word)})" for word in words), *(f"(?:{pattern})" for pattern in entities.values())]
+        # A name after `?` is one an agent guessed: shown renamed, it would tell the agent what it stands for.
+        self._pattern = re.compile(rf"(?<![A-Za-z0-9_?])(?:{'|'.join(parts)})(?![A-Za-z0-9_])") if parts else None
         self._cache: dict[str, str] = {}
 
     def out(self, value: Any) -> Any:
@@ -60,6 +63,22 @@ class Renamer:
         if isinstance(value, list):
             return [self.back(item) for item in value]
         return value
+
+    def message(self, message: Message) -> Message:
+        """Return a message with every known name replaced, in its role too unless it is one of the engine's."""
+        role = message.role if message.role in _OWN_ROLES else self.out(message.role)
+        return Message(role, self.out(message.text))
+
+    def schema(self, schema: Any, *, names: bool = False) -> Any:
+        """Return a JSON Schema with names replaced where they are names or text, never in its own keywords."""
+        if isinstance(schema, dict):
+            return {
+                self.out(key) if names else key: self.out(item)
+                if not names and key in _TEXT_KEYWORDS
+                else self.schema(item, names=not names and key == "properties")
+                for key, item in schema.items()
+            }
+        return [self.schema(item) for item in schema] if isinstance(schema, list) else schema
 
     def _alias(self, found: re.Match[str]) -> str:
         word = found.group(0)

@@ -118,9 +118,9 @@ def is_due(schedule: Schedule, step: Step, purpose: str) -> bool:
     now = step.step
     if now < schedule.start or (schedule.until is not None and now >= schedule.until):
         return False
-    if schedule.pulse_on is not None and schedule.pulse_off is not None:
-        if (now - schedule.start) % (schedule.pulse_on + schedule.pulse_off) >= schedule.pulse_on:
-            return False
+    on, period = schedule.pulse_on, (schedule.pulse_on or 0) + (schedule.pulse_off or 0)
+    if on is not None and (now - schedule.start) % period >= on:
+        return False
     if schedule.every is not None:
         return (now - schedule.start) % schedule.every == 0
     if schedule.at is not None:

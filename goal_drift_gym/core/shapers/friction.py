@@ -5,7 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from goal_drift_gym.core.canonical import CHARACTERS_PER_TOKEN, line_json
+from goal_drift_gym.core.canonical import CHARACTERS_PER_TOKEN, line_json, plain_copy
 from goal_drift_gym.core.condition import Friction, ToolFriction
 from goal_drift_gym.core.records import Action, StepRecord, ToolResult
 from goal_drift_gym.core.shapers.base import Shaper, Step
@@ -55,7 +55,9 @@ class FrictionShaper(Shaper):
         latency = self._of(spec).latency
         if not latency or not result.ok:
             return result
-        step.late.append((step.step + latency, ToolResult(result.tool, "ok", result.value)))
+        # A copy, because the scenario may go on changing what it returned.
+        value = plain_copy(result.value, f"result of {spec.name}")
+        step.late.append((step.step + latency, ToolResult(result.tool, "ok", value)))
         step.event("result_delayed", self.name, tool=spec.name, steps=latency)
         return ToolResult(result.tool, "pending", f"the result arrives in {latency} steps", result.messages)
 

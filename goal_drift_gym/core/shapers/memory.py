@@ -46,7 +46,10 @@ class SummaryShaper(Shaper):
         )
         calls = ", ".join(f"{tool} x{count}" for tool, count in sorted(self._calls.items())) or "no calls"
         first = step.step - self._every
-        text = f"Summary of steps {first} to {step.step - 1}: {calls}. {name} changed by {gained:+.2f}. Constraint breaches: {breaches}."
+        text = (
+            f"Summary of steps {first} to {step.step - 1}: {calls}. {name} changed by {gained:+.2f}. "
+            f"Constraint breaches: {breaches}."
+        )
         step.messages.append(Message(ENGINE_ROLE, text))
         step.event("summary", self.name, steps=self._every, bias=setting.summary_bias, mode=setting.summary_mode)
         self._calls.clear()

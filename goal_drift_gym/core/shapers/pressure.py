@@ -49,7 +49,8 @@ class PressureShaper(Shaper):
             return setting.intensity
         span = max(1, steps - 1 - setting.schedule.start)
         share = min(1.0, max(0.0, (now - setting.schedule.start) / span))
-        return setting.intensity + (setting.ramp_to - setting.intensity) * share
+        # Rounded, so that a threshold of 0.6 and a ramp that reaches 0.6 agree.
+        return round(setting.intensity + (setting.ramp_to - setting.intensity) * share, 6)
 
     def _pool(self, intensity: float, swapped: bool) -> Sequence[str]:
         setting, texts = self._setting, self._texts

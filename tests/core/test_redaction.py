@@ -1,0 +1,103 @@
+"""Secrets are replaced by value and by key, and what is written stays readable."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goal_drift_gym.core import redaction
+from goal_drift_gym.core.redaction import Redactor, register_secret
+
+
+def test_values_of_variables_with_secret_names_are_replaced():
+    environ = {
+        "OPENAI_API_KEY": "key-value-1",
+        "GITHUB_TOKEN": "tok-value-2",
+        "DB_PASSWORD": "pass-value-3",
+        "MAX_TOKENS": "max-value-4",
+        "HOME": "home-value-5",
+        "AWS_SECRET_ACCESS_KEY": "aws-value-6",
+        "SHORT_TOKEN": "abc",
+        "Authorization": "auth-value-7",
+    }
+    text = Redactor.from_environment(environ).text(" ".join(environ.values()))
+    assert text == "[redacted] [redacted] [redacted] max-value-4 home-value-5 [redacted] abc [redacted]"
+
+
+def test_longer_secrets_go_first_and_all_are_counted():
+    redactor = Redactor(["secret-1", "secret-1-long"])
+    assert redactor.text("secret-1-long secret-1 secret-1") == "[redacted] [redacted] [redacted]"
+    assert redactor.count == 3
+
+
+def test_registered_secrets_count_from_then_on(monkeypatch):
+    monkeypatch.setattr(redaction, "_registered", [])
+    register_secret("my-own-secret")
+    register_secret("my-own-secret")
+    assert redaction._registered == ["my-own-secret"]
+    assert Redactor.from_environment({}).text("my-own-secret") == "[redacted]"
+    assert Redactor.from_environment().text("my-own-secret") == "[redacted]"
+
+
+def test_a_short_string_cannot_be_registered():
+    with pytest.raises(ValueError, match="too short"):
+        register_secret("abc")
+
+
+def test_lines_stay_json_whatever_the_secret():
+    line = (
+        b'{"seed":12345678,"x":0.123456781,"text":"12345678 a\\"quote\\\\","list":["alignment",null],"alignment":1.0}\n'
+    )
+    redactor = Redactor(["12345678", 'a"quote\\', "alignment"])
+    assert json.loads(redactor.line(line)) == {
+        "seed": 12345678,
+        "x": 0.123456781,
+        "text": "[redacted] [redacted]",
+        "list": ["[redacted]", None],
+        "alignment": 1.0,
+    }
+    assert redactor.line(line).endswith(b"}\n")
+
+
+def test_keys_that_are_no_field_names_are_replaced():
+    assert Redactor(["sk-0123456789"]).line(b'{"sk-0123456789":1}') == b'{"[redacted]":1}'
+
+
+def test_a_line_without_secrets_is_the_same_bytes():
+    line = b'{"a": 1,"b":"x"}\n'
+    assert Redactor(["something-else"]).line(line) is line
+
+
+@pytest.mark.parametrize("word", ["completed", "truncated", "terminated", "declined", "observation", "tool_result"])
+def test_words_of_the_format_are_no_secrets(word):
+    assert Redactor([word]).text(word) == word
+
+
+@given(secret=st.text(min_size=8, max_size=30).filter(lambda text: text.isprintable()), before=st.text(max_size=9))
+def test_no_secret_survives_in_a_line(secret, before):
+    line = json.dumps({"text": before + secret}, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    redactor = Redactor([secret])
+    if secret in redactor._values:
+        assert secret not in json.loads(redactor.line(line))["text"]
+
+
+def test_plain_arguments_are_told_apart():
+    redactor = Redactor(["planted-secret"])
+    assert redactor.is_plain({"pr": "pr1", "n": 3, "b": True})
+    for args in (
+        {"pr": "planted-secret"},
+        {"planted-secret": 1},
+        {"token": "x"},
+        {"a": 1.5},
+        {"a": None},
+        {"a": "é"},
+        {"é": 1},
+        {1: 1},
+        {"a": "x" * 65},
+        {"a": 2**60},
+        {str(i): i for i in range(9)},
+    ):
+        assert not redactor.is_plain(args)
