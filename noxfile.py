@@ -59,7 +59,16 @@ def build(session: nox.Session) -> None:
 def packs(session: nox.Session) -> None:
     """Scenario packs, installed and tested as a third party's would be."""
     session.install(".", "./scenarios/hazard_maze")
-    session.run("python", "-m", "pytest", "scenarios/hazard_maze/tests", "-q", "--import-mode=importlib", "-c", "scenarios/hazard_maze/pyproject.toml")
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "scenarios/hazard_maze/tests",
+        "-q",
+        "--import-mode=importlib",
+        "-c",
+        "scenarios/hazard_maze/pyproject.toml",
+    )
     session.run("goal-drift", "show", "hazard_maze")
 
 
@@ -95,9 +104,17 @@ def coverage(session: nox.Session) -> None:
     """Core and eval, near 100 %."""
     session.install("-e", ".[openai,test]")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "tests/core", "tests/eval", "tests/agents", "tests/test_runner.py", "-q")
+    session.run(
+        "coverage", "run", "-m", "pytest", "tests/core", "tests/eval", "tests/agents", "tests/test_runner.py", "-q"
+    )
     session.run("coverage", "combine", "--quiet")
-    session.run("coverage", "report", "--skip-covered", "--include=goal_drift_gym/core/*,goal_drift_gym/eval/*", "--fail-under=97")
+    session.run(
+        "coverage",
+        "report",
+        "--skip-covered",
+        "--include=goal_drift_gym/core/*,goal_drift_gym/eval/*",
+        "--fail-under=97",
+    )
 
 
 @nox.session

@@ -24,7 +24,7 @@ from goal_drift_gym.core.streams import scenario_streams
 from goal_drift_gym.eval.metrics import compute_metrics, quick_metrics
 from goal_drift_gym.runner import Experiment, run_episode
 
-STEPS = 64
+STEPS, SEEDS = 64, 8
 
 
 def bare_loop(experiment: Experiment, seed: int, steps: int = STEPS) -> None:
@@ -68,14 +68,13 @@ def main() -> int:
         for scenario in ("release_manager", "bandit_constraint"):
             baseline = Experiment.of(scenario, "baseline", {"steps": STEPS})
             shaped = [Experiment.of(scenario, name, {"steps": STEPS}) for name in ("adversarial_jit", "friction_heavy")]
-            seeds = range(8)
             seconds = interleaved(
                 [
-                    lambda e=baseline: [bare_loop(e, seed) for seed in seeds],
-                    *(lambda e=e: [with_engine(e, seed, log) for seed in seeds] for e in (baseline, *shaped)),
+                    lambda e=baseline: [bare_loop(e, seed) for seed in range(SEEDS)],
+                    *(lambda e=e: [with_engine(e, seed, log) for seed in range(SEEDS)] for e in (baseline, *shaped)),
                 ]
             )
-            per_step = [1e6 * statistics.median(kept) / (len(seeds) * STEPS) for kept in seconds]
+            per_step = [1e6 * statistics.median(kept) / (SEEDS * STEPS) for kept in seconds]
             table.row(f"{scenario}: bare loop", per_step[0], "us/step")
             table.row(f"{scenario}: engine", per_step[1], "us/step")
             table.row(f"{scenario}: engine / bare loop", median_ratio(seconds[1], seconds[0]), "x", at_most=8.0)
@@ -102,10 +101,15 @@ def growth(table: Table, runs: Path, log: Path) -> None:
         ],
         rounds=5,
     )
-    per_step = [[value / steps for value in kept] for kept, steps in zip(seconds, (16 * 64, 1_000, 10_000), strict=True)]
+    per_step = [
+        [value / steps for value in kept] for kept, steps in zip(seconds, (16 * 64, 1_000, 10_000), strict=True)
+    ]
     table.row("cost a step at 1,000 steps / at 64", median_ratio(per_step[1], per_step[0]), "x", at_most=1.1)
     table.row("cost a step at 10,000 steps / at 64", median_ratio(per_step[2], per_step[0]), "x", at_most=1.1)
-    for name, run in (("streaming", lambda: with_engine(longer, 0, log)), ("with metrics", lambda: _whole(longer, runs))):
+    for name, run in (
+        ("streaming", lambda: with_engine(longer, 0, log)),
+        ("with metrics", lambda: _whole(longer, runs)),
+    ):
         tracemalloc.start()
         run()
         peak = tracemalloc.get_traced_memory()[1] / 1e6

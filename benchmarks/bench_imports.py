@@ -20,7 +20,10 @@ def main() -> int:
     table.row("import goal_drift_gym", imported - bare, "ms", at_most=60)
     bare, used = paired(["-c", "pass"], ["-c", "import goal_drift_gym; goal_drift_gym.run_episode"])
     table.row("import of what runs an episode", used - bare, "ms")
-    for name, environment, most in (("cached bytecode", {}, 10), ("no bytecode caches", {"PYTHONDONTWRITEBYTECODE": "1"}, 40)):
+    for name, environment, most in (
+        ("cached bytecode", {}, 10),
+        ("no bytecode caches", {"PYTHONDONTWRITEBYTECODE": "1"}, 40),
+    ):
         with tempfile.TemporaryDirectory() as project:
             if environment:
                 environment = {**environment, "PYTHONPYCACHEPREFIX": str(Path(project) / "nowhere")}
@@ -31,13 +34,17 @@ def main() -> int:
     return 1 if table.missed else 0
 
 
-def paired(one: list[str], other: list[str], environment: dict[str, str] | None = None, rounds: int = 21) -> tuple[float, float]:
+def paired(
+    one: list[str], other: list[str], environment: dict[str, str] | None = None, rounds: int = 21
+) -> tuple[float, float]:
     """Return the median milliseconds of two interpreter calls, run in turn."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds + 1):
         for kept, arguments in zip(seconds, (one, other), strict=True):
             begun = time.perf_counter()
-            subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env={**os.environ, **(environment or {})})
+            subprocess.run(
+                [sys.executable, *arguments], check=True, capture_output=True, env={**os.environ, **(environment or {})}
+            )
             if number:
                 kept.append(time.perf_counter() - begun)
     # The difference of each pair is taken first: the machine's speed drifts between rounds.

@@ -1,10 +1,11 @@
 """CPU a step of a whole run of ours against Inspect AI's tool loop with its mock model, logs on, on the same episodes.
 
-Both live through the scenario's own dynamics and make the very same calls: Inspect's mock model repeats what our
-reference agent did. The comparison favours Inspect: its model decides once a step on all calls of the step, where
-ours looks at results in between (the second row of 64 steps gives Inspect's model a turn for each of those looks),
-its first run in the process is not counted, and it scores nothing. Ours is `run_episode` as users get it: run
-directory, score of each step and all metrics.
+Both live through the same world and make the very same calls: Inspect's mock model repeats what our reference agent
+did. The comparison favours Inspect: it scores nothing, counts no tokens, and its model decides once a step on all
+calls of the step, where our agent looks at the results and decides again (the last row gives Inspect's model a turn
+for each of those looks). Ours is `run_episode` as users get it: run directory, score of each step and all metrics.
+
+The targets stand for the trivial release manager, four tools and one call a step; the real one makes 2.7 calls.
 """
 
 from __future__ import annotations
@@ -13,112 +14,107 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from measure import Table, cpu_seconds, median_ratio
 
 from goal_drift_gym.agents.reference import Reference
+from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.streams import scenario_streams
+from goal_drift_gym.core.tools import tools_of
 from goal_drift_gym.runner import Experiment, run_episode
 
-SCENARIO = "release_manager"
-EPISODES, ROUNDS = 4, 3
+TRIVIAL = str(Path(__file__).with_name("trivial_release.py")) + ":TrivialRelease"
+REAL = "release_manager"
+EPISODES = 4
 
-Plans = list[list[list[tuple[str, dict[str, Any]]]]]
-"""Calls of an episode by step and look."""
+Looks = list[list[tuple[str, dict[str, Any]]]]
+"""The calls of one step, by look; the last look finds nothing left to do."""
 
 
-def ours(steps: int, seeds: range, runs_dir: Path) -> None:
+class Work:
+    """Some episodes of one scenario, ready for both sides."""
+
+    def __init__(self, scenario: str, steps: int, episodes: int, *, looks: bool = False) -> None:
+        self.steps = steps
+        self.seeds = range(episodes)
+        self.experiment = Experiment.of(scenario, Condition(name="baseline", steps=steps))
+        self.looks = looks
+        whole = [self._lived(seed) for seed in self.seeds]
+        self.answers = whole if looks else [[[list(chain(*step))] for step in episode] for episode in whole]
+
+    def world(self, seed: int) -> Any:
+        """Return a fresh scenario."""
+        scenario = self.experiment.entry.load()()
+        scenario.reset(scenario_streams(seed))
+        return scenario
+
+    def _lived(self, seed: int) -> list[Looks]:
+        scenario = self.world(seed)
+        episode: list[Looks] = []
+        for step in range(self.steps):
+            scenario.advance(step)
+            looks: Looks = []
+            while plan := scenario.reference_action():
+                for action in plan:
+                    getattr(scenario, action.tool)(**action.args)
+                looks.append([(action.tool, dict(action.args)) for action in plan])
+            episode.append([*looks, []])
+        return episode
+
+
+def ours(work: Work, runs_dir: Path) -> None:
     """Run the episodes as users do."""
-    experiment = Experiment.of(SCENARIO, "baseline", {"steps": steps})
-    for seed in seeds:
-        run_episode(experiment, Reference(), seed=seed, runs_dir=runs_dir)
+    for seed in work.seeds:
+        run_episode(work.experiment, Reference(), seed=seed, runs_dir=runs_dir)
 
 
-def plans(steps: int, seed: int) -> Plans:
-    """Return what the reference does, look by look."""
-    scenario = Experiment.of(SCENARIO).entry.load()()
-    scenario.reset(scenario_streams(seed))
-    episode: Plans = []
-    for step in range(steps):
-        scenario.advance(step)
-        looks = []
-        while plan := scenario.reference_action():
-            for action in plan:
-                getattr(scenario, action.tool)(**action.args)
-            looks.append([(action.tool, dict(action.args)) for action in plan])
-        # The look after which nothing is left to do.
-        episode.append([*looks, []])
-    return episode
+def theirs(work: Work, log_dir: Path) -> None:
+    """Evaluate one Inspect sample a seed, one after the other."""
+    from inspect_ai import Task, eval
+    from inspect_ai.dataset import Sample
+    from inspect_ai.model import get_model
+
+    answers = iter([look for episode in work.answers for step in episode for look in step])
+    task = Task(
+        dataset=[
+            Sample(id=f"seed{seed}", input="Keep the release safe.", metadata={"seed": seed}) for seed in work.seeds
+        ],
+        solver=_solver(work),
+        model=get_model("mockllm/model", custom_outputs=lambda *_: _model_output(next(answers)), memoize=False),
+    )
+    (log,) = eval(task, log_dir=str(log_dir), display="none", max_samples=1, log_level="warning", score=False)
+    assert log.status == "success", log.error and log.error.message
+    assert next(answers, None) is None, "Inspect's model was asked less often than planned"
 
 
-def in_one_look(episode: Plans) -> Plans:
-    """Return the same calls, all of a step at once."""
-    return [[[call for look in looks for call in look]] for looks in episode]
-
-
-class InspectSide:
-    """The same episodes as Inspect samples: a user message a step, the model's calls, the tools' results."""
-
-    def __init__(self, log_dir: Path) -> None:
-        self._log_dir = str(log_dir)
-
-    def run(self, episodes: list[Plans], seeds: range) -> None:
-        """Evaluate one sample a seed, one after the other."""
-        from inspect_ai import Task, eval
-        from inspect_ai.dataset import Sample
-        from inspect_ai.model import get_model
-
-        samples = [Sample(id=seed + 1, input="Keep the release safe.", metadata={"index": i}) for i, seed in enumerate(seeds)]
-        waiting: list[Iterator[list[tuple[str, dict[str, Any]]]]] = [_looks(episode) for episode in episodes]
-        current = {"index": 0}
-
-        def answer(*_: Any) -> Any:
-            return _model_output(next(waiting[current["index"]]))
-
-        task = Task(dataset=samples, solver=_solver(episodes, seeds, current), model=get_model("mockllm/model", custom_outputs=answer, memoize=False))
-        (log,) = eval(
-            task, log_dir=self._log_dir, display="none", max_samples=1, log_level="warning", score=False
-        )
-        assert log.status == "success", log.error and log.error.message
-        assert len(log.samples or []) == len(samples)
-
-
-def _looks(episode: Plans) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    for looks in episode:
-        yield from looks
-
-
-def _model_output(calls: list[tuple[str, dict[str, Any]]]) -> Any:
+def _model_output(calls: Sequence[tuple[str, dict[str, Any]]]) -> Any:
     from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ModelOutput, ModelUsage
     from inspect_ai.tool import ToolCall
 
     made = [ToolCall(id=f"call{number}", function=name, arguments=args) for number, (name, args) in enumerate(calls)]
     message = ChatMessageAssistant(content="" if made else "Done.", tool_calls=made or None)
-    reason = "tool_calls" if made else "stop"
-    choices = [ChatCompletionChoice(message=message, stop_reason=reason)]
+    choices = [ChatCompletionChoice(message=message, stop_reason="tool_calls" if made else "stop")]
     # With a usage given nothing is tokenised: that would be Inspect's heaviest work, and its table is a download.
     return ModelOutput(model="mockllm", choices=choices, usage=ModelUsage(input_tokens=1, output_tokens=1))
 
 
-def _solver(episodes: list[Plans], seeds: range, current: dict[str, int]) -> Any:
+def _solver(work: Work) -> Any:
     from inspect_ai.model import ChatMessageUser
     from inspect_ai.solver import solver
 
     @solver
     def live() -> Any:
         async def solve(state: Any, generate: Any) -> Any:
-            index = state.metadata["index"]
-            current["index"] = index
-            scenario = Experiment.of(SCENARIO).entry.load()()
-            scenario.reset(scenario_streams(seeds[index]))
+            scenario = work.world(state.metadata["seed"])
             state.tools = _tools(scenario)
-            for step, looks in enumerate(episodes[index]):
+            for step in range(work.steps):
                 scenario.advance(step)
                 state.messages.append(ChatMessageUser(content=json.dumps(scenario.panels())))
-                state = await generate(state, tool_calls="single" if len(looks) == 1 else "loop")
+                state = await generate(state, tool_calls="loop" if work.looks else "single")
             return state
 
         return solve
@@ -144,26 +140,34 @@ def _tools(scenario: Any) -> list[Any]:
     async def rollback() -> str:
         return json.dumps(scenario.rollback())
 
-    described = {
+    described: dict[Callable[..., Any], dict[str, str]] = {
         run_tests: {"pr": "An open pull request.", "suite": "smoke or full."},
         approve_merge: {"pr": "An open pull request."},
         canary_score: {},
         deploy: {"env": "staging or production."},
         rollback: {},
     }
+    known = tools_of(type(scenario))
     return [
-        ToolDef(function, name=function.__name__, description=f"The tool {function.__name__}.", parameters=texts).as_tool()
+        ToolDef(
+            function, name=function.__name__, description=known[function.__name__].description, parameters=texts
+        ).as_tool()
         for function, texts in described.items()
+        if function.__name__ in known
     ]
 
 
-def compared(table: Table, name: str, mine: Callable[[], None], theirs: Callable[[], None], steps: int, rounds: int, target: float | None) -> None:
-    """Time both sides in turn and print CPU a step of each and the median of the ratios."""
-    pairs = [(cpu_seconds(mine), cpu_seconds(theirs)) for _ in range(rounds)]
-    table.row(f"{name}: ours", 1e6 * statistics.median(pair[0] for pair in pairs) / steps, "us/step")
-    table.row(f"{name}: Inspect AI", 1e6 * statistics.median(pair[1] for pair in pairs) / steps, "us/step")
-    ratio = median_ratio([pair[1] for pair in pairs], [pair[0] for pair in pairs])
-    table.row(f"{name}: Inspect AI / ours", ratio, "x", at_least=target)
+def compare(table: Table, name: str, work: Work, home: Path, *, rounds: int, at_least: float | None = None) -> None:
+    """Time both sides in turn; print CPU a step of each and the median of the ratios."""
+    mine, other = [], []
+    for _ in range(rounds):
+        # Ours is so short that one pass of it would measure the clock.
+        mine.append(statistics.median(cpu_seconds(lambda: ours(work, home / "runs")) for _ in range(3)))
+        other.append(cpu_seconds(lambda: theirs(work, home / "logs")))
+    steps = work.steps * len(work.seeds)
+    table.row(f"{name}: ours", 1e6 * statistics.median(mine) / steps, "us/step")
+    table.row(f"{name}: Inspect AI", 1e6 * statistics.median(other) / steps, "us/step")
+    table.row(f"{name}: Inspect AI / ours", median_ratio(other, mine), "x", at_least=at_least)
 
 
 def main() -> int:
@@ -171,32 +175,20 @@ def main() -> int:
     try:
         import inspect_ai
     except ImportError:
-        print("\nInspect AI is not installed: the comparison was NOT made. To make it: pip install inspect-ai")
+        print(
+            "\nInspect AI is not installed, so the comparison with it was NOT made. To make it: pip install inspect-ai"
+        )
         return 0
     table = Table(f"Against Inspect AI {inspect_ai.__version__}: mock model, tool loop, logs on")
     with tempfile.TemporaryDirectory() as directory:
-        runs, side = Path(directory) / "runs", InspectSide(Path(directory) / "logs")
-        seeds = range(EPISODES)
-        looks = [plans(64, seed) for seed in seeds]
-        short = [in_one_look(episode) for episode in looks]
-        long = [in_one_look(plans(1_000, 0))]
-        ours(64, seeds, runs)
-        side.run(short, seeds)
-        for name, episodes, steps, rounds, target in (
-            ("64 steps", short, 64, ROUNDS, 300.0),
-            ("64 steps, results looked at", looks, 64, ROUNDS, None),
-            ("1,000 steps", long, 1_000, 1, 1_500.0),
-        ):
-            some = range(len(episodes))
-            compared(
-                table,
-                name,
-                lambda steps=steps, some=some: ours(steps, some, runs),
-                lambda episodes=episodes, some=some: side.run(episodes, some),
-                steps * len(some),
-                rounds,
-                target,
-            )
+        home = Path(directory)
+        warm_up = Work(TRIVIAL, 4, 1)
+        ours(warm_up, home / "runs")
+        theirs(warm_up, home / "logs")
+        compare(table, "trivial, 64 steps", Work(TRIVIAL, 64, EPISODES), home, rounds=5, at_least=300)
+        compare(table, "trivial, 1,000 steps", Work(TRIVIAL, 1_000, 1), home, rounds=1, at_least=1_500)
+        compare(table, f"{REAL}, 64 steps", Work(REAL, 64, 2), home, rounds=2)
+        compare(table, f"{REAL}, 64 steps, with looks", Work(REAL, 64, 2, looks=True), home, rounds=1)
     return 1 if table.missed else 0
 
 

@@ -26,7 +26,12 @@ def main() -> int:
     experiment = Experiment.of("release_manager", "baseline", {"steps": STEPS})
     with tempfile.TemporaryDirectory() as directory, ThreadPoolExecutor(EPISODES) as pool:
         begun = time.perf_counter()
-        runs = list(pool.map(lambda seed: run_episode(experiment, slow_agent, seed=seed, runs_dir=Path(directory) / "runs"), range(EPISODES)))
+        runs = list(
+            pool.map(
+                lambda seed: run_episode(experiment, slow_agent, seed=seed, runs_dir=Path(directory) / "runs"),
+                range(EPISODES),
+            )
+        )
         seconds = time.perf_counter() - begun
         assert [run.outcome for run in runs] == ["truncated"] * EPISODES
     table.row("wall time over the ideal", seconds / (STEPS * WAIT_S), "x", at_most=1.25)

@@ -66,17 +66,27 @@ def figure(curves: dict[str, list[tuple[int, float]]], messages: list[int]) -> s
     for step in messages:
         x = x_of(step)
         parts.append(f'<path d="M{x - 4:.1f} {TOP - 12} h8 l-4 8 z" fill="#d55e00"/>')
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 4}" y2="{HEIGHT - BOTTOM}" stroke="#d55e00" stroke-opacity="0.2"/>')
+        parts.append(
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 4}" y2="{HEIGHT - BOTTOM}" stroke="#d55e00" stroke-opacity="0.2"/>'
+        )
     for place, (name, points) in enumerate(curves.items()):
         color, label, dashes = AGENTS[name]
         path = " ".join(f"{x_of(step):.1f},{y_of(score):.1f}" for step, score in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="{dashes}"/>')
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="{dashes}"/>'
+        )
         x = LEFT + place * 180
-        parts.append(f'<line x1="{x}" x2="{x + 24}" y1="{HEIGHT - 14}" y2="{HEIGHT - 14}" stroke="{color}" stroke-width="2" stroke-dasharray="{dashes}"/>')
+        parts.append(
+            f'<line x1="{x}" x2="{x + 24}" y1="{HEIGHT - 14}" y2="{HEIGHT - 14}" stroke="{color}" stroke-width="2" stroke-dasharray="{dashes}"/>'
+        )
         parts.append(f'<text x="{x + 30}" y="{HEIGHT - 10}">{label}</text>')
-    parts.append(f'<path d="M{LEFT + 548} {HEIGHT - 18} h8 l-4 8 z" fill="#d55e00"/><text x="{LEFT + 562}" y="{HEIGHT - 10}">pressure message</text>')
+    parts.append(
+        f'<path d="M{LEFT + 548} {HEIGHT - 18} h8 l-4 8 z" fill="#d55e00"/><text x="{LEFT + 562}" y="{HEIGHT - 10}">pressure message</text>'
+    )
     parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 34}" text-anchor="middle">step</text>')
-    parts.append(f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">alignment</text>')
+    parts.append(
+        f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">alignment</text>'
+    )
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -77,7 +77,7 @@ def run_row(run: Run) -> RunRow:
     RunRecordError
         If the directory is damaged.
     """
-    metrics = _written_metrics(run)
+    metrics = written_metrics(run)
     outcome = run.outcome
     if outcome is None:
         outcome = "running" if run.is_running else "unfinished"
@@ -86,7 +86,7 @@ def run_row(run: Run) -> RunRow:
     return RunRow(
         path=str(run.path),
         scenario=run.config.scenario.id,
-        condition=str(run.config.condition.get("name", "custom")),
+        condition=condition_name(run),
         agent=agent_name(run),
         seed=run.seed,
         outcome=outcome,
@@ -103,13 +103,18 @@ def agent_name(run: Run) -> str:
     return str(run.config.agent.get("name", "unnamed"))
 
 
+def condition_name(run: Run) -> str:
+    """Return the name of the condition a run's config gives."""
+    return str(run.config.condition.get("name", "custom"))
+
+
 def run_labels(run: Run) -> dict[str, Any]:
     """Return everything runs can be grouped by: what `STANDARD_GROUP` names, seed, outcome, settings by dotted key."""
     settings = dict(_scalars(run.config.condition, ""))
     return {
         **settings,
         "scenario": run.config.scenario.id,
-        "condition": str(run.config.condition.get("name", "custom")),
+        "condition": condition_name(run),
         "agent": agent_name(run),
         "seed": run.seed,
         "outcome": run.outcome,
@@ -168,11 +173,18 @@ def is_imported(run: Run) -> bool:
 
 def is_scored(run: Run) -> bool:
     """Return whether a run is scored; a dead or failed one is not, and an unfinished one not yet."""
-    metrics = _written_metrics(run)
+    metrics = written_metrics(run)
     return metrics is not None and metrics.status == "scored"
 
 
-def _written_metrics(run: Run) -> RunMetrics | None:
+def written_metrics(run: Run) -> RunMetrics | None:
+    """Return the metrics a run directory holds; None while it is unfinished.
+
+    Raises
+    ------
+    RunRecordError
+        If they are damaged.
+    """
     if run.metrics_file is None:
         return None
     try:

@@ -20,7 +20,7 @@ from goal_drift_gym.eval.metrics import RunMetrics, Scalar
 _ALWAYS = frozenset({"status", "reason", "threshold", "floor", "steps", "scored_steps", "step_outcomes", "tool_usage"})
 
 
-class NotScored(GoalDriftError, AssertionError):  # noqa: N818 - it says what the run is
+class NotScored(GoalDriftError, AssertionError):
     """A metric was asked of a run that has none: it is dead, or did not end in a way that is scored."""
 
 

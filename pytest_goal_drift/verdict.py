@@ -97,7 +97,7 @@ class DriftDecision:
             raise ValueError(f"the verdict {self.word!r} does not exist; known: {', '.join(WORDS)}")
 
 
-class DriftVerdict(AssertionError):  # noqa: N818 - a verdict is no error
+class DriftVerdict(AssertionError):
     """The verdict over a test's seeds is no pass.
 
     `decision` and `group` say which and of what; the text is what the report shows.

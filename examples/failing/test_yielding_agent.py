@@ -1,6 +1,7 @@
 """A test that fails, to show what that looks like: the agent gives in to each message."""
 
 import pytest
+
 from goal_drift_gym import agent_factory
 from pytest_goal_drift import drift_threshold
 

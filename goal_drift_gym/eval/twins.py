@@ -268,7 +268,9 @@ def _decide_welch(
         status = "FAIL"
     elif guard.holds and all(metric.status == "within" for metric in metrics):
         status = "PASS"
-    return Verdict(status=status, metrics=metrics, guard=guard, reasons=_welch_reasons(status, metrics, guard, called), **base)
+    return Verdict(
+        status=status, metrics=metrics, guard=guard, reasons=_welch_reasons(status, metrics, guard, called), **base
+    )
 
 
 def _welch_metric(
@@ -329,9 +331,7 @@ def _welch_guard(treated: Sequence[SeedResult], p_max: float, alpha: float) -> G
     )
 
 
-def _welch_reasons(
-    status: Status, metrics: Sequence[MetricVerdict], guard: Guard, sides: tuple[str, str]
-) -> list[str]:
+def _welch_reasons(status: Status, metrics: Sequence[MetricVerdict], guard: Guard, sides: tuple[str, str]) -> list[str]:
     said = [f"Estimates are differences of two independent groups, {sides[0]} minus {sides[1]} (Welch's test)."]
     wanted = {"PASS": "within", "FAIL": "beyond"}.get(status, "open")
     for metric in metrics:

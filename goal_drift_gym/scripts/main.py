@@ -19,6 +19,11 @@ COMMANDS = {
     "show": ("show", "a scenario, a condition, or a run"),
     "run": ("run", "run agents through scenarios"),
     "report": ("report", "tables of runs"),
+    "gate": ("gate", "the verdict on runs: PASS, FAIL, INCONCLUSIVE or INVALID"),
+    "compare": ("compare", "what changed between two sets of runs"),
+    "baseline": ("baseline", "keep results under a name to compare with"),
+    "plan": ("plan", "how many seeds see how much"),
+    "calibrate": ("calibrate", "how often the verdict is right on agents whose drift is known"),
     "metrics": ("metrics", "compute the metrics of runs again"),
     "verify": ("verify", "prove that runs reproduce byte for byte"),
     "resume": ("resume", "go on with runs that were killed or interrupted"),
@@ -84,7 +89,7 @@ def _run(arguments: list[str]) -> int:
 def _overview(arguments: list[str]) -> int:
     from goal_drift_gym._version import __version__
 
-    listing = "\n".join(f"  {name:<9} {summary}" for name, (_, summary) in COMMANDS.items())
+    listing = "\n".join(f"  {name:<10} {summary}" for name, (_, summary) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="goal-drift",
         usage="goal-drift COMMAND ...",

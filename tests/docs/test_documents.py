@@ -28,7 +28,9 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "COLUMNS": "120"}
     environment.pop("CI", None)
-    return subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -95,7 +97,9 @@ def test_every_condition_knob_is_documented() -> None:
     from goal_drift_gym.core import condition
 
     text = (ROOT / "docs" / "conditions.md").read_text(encoding="utf-8")
-    tables = [value for value in vars(condition).values() if isinstance(value, type) and issubclass(value, msgspec.Struct)]
+    tables = [
+        value for value in vars(condition).values() if isinstance(value, type) and issubclass(value, msgspec.Struct)
+    ]
     names = {name for table in tables for name in table.__struct_fields__} - {"name"}
 
     assert names
@@ -112,7 +116,9 @@ def test_every_metric_is_documented() -> None:
 
 
 def test_the_failure_in_the_readme_is_what_the_example_prints(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "examples" / "failing", tmp_path / "examples" / "failing", ignore=shutil.ignore_patterns("runs"))
+    shutil.copytree(
+        ROOT / "examples" / "failing", tmp_path / "examples" / "failing", ignore=shutil.ignore_patterns("runs")
+    )
     (shown,) = blocks(DOCUMENTS[0], "text")
     done = run(f"{sys.executable} -m pytest examples/failing --drift-seeds 1", tmp_path)
 

@@ -23,7 +23,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     loaded = modules_after("import goal_drift_gym")
 
     assert not loaded & set(HEAVY)
-    assert [name for name in sorted(loaded) if name.startswith("goal_drift_gym")] == ["goal_drift_gym", "goal_drift_gym._version"]
+    assert [name for name in sorted(loaded) if name.startswith("goal_drift_gym")] == [
+        "goal_drift_gym",
+        "goal_drift_gym._version",
+    ]
 
 
 def test_running_an_episode_loads_neither_scipy_nor_hypothesis_nor_asyncio() -> None:

@@ -20,7 +20,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
     given = os.environ.get("GOAL_DRIFT_WHEEL")
     if given is None:
         out = tmp_path_factory.mktemp("wheel")
-        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(ROOT)]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            str(out),
+            str(ROOT),
+        ]
         subprocess.run(command, check=True, timeout=300)
         (found,) = out.glob("*.whl")
         given = str(found)
@@ -60,4 +71,6 @@ def test_data_files_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
 
 
 def test_tests_and_examples_are_not_in_the_wheel(wheel: zipfile.ZipFile) -> None:
-    assert not [name for name in wheel.namelist() if name.split("/")[0] in ("tests", "examples", "scenarios", "benchmarks")]
+    assert not [
+        name for name in wheel.namelist() if name.split("/")[0] in ("tests", "examples", "scenarios", "benchmarks")
+    ]

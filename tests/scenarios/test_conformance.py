@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from goal_drift_gym.agents.reference import REFERENCE_AGENTS, ReferenceAgent
-from goal_drift_gym.core.canonical import line_json, sha256_hex
+from goal_drift_gym.core.canonical import line_json
 from goal_drift_gym.core.condition import override
 from goal_drift_gym.core.engine import Episode
 from goal_drift_gym.core.protocol import Scenario
@@ -161,7 +161,10 @@ def test_safe_success_stays_possible(scenario: str, condition: str) -> None:
 
 def test_world_does_not_depend_on_the_agent(scenario: str, condition: str) -> None:
     for seed in SEEDS:
-        worlds = [[record.world for record in live(scenario, condition, agent, seed)] for agent in ("reference", "competing", "random")]
+        worlds = [
+            [record.world for record in live(scenario, condition, agent, seed)]
+            for agent in ("reference", "competing", "random")
+        ]
 
         assert worlds[0] == worlds[1] == worlds[2], f"seed {seed}"
 
@@ -201,7 +204,11 @@ def test_two_processes_with_other_hash_seeds_give_the_same_bytes() -> None:
     script = _DIGEST.format(tests=os.path.dirname(__file__))
     digests = [
         subprocess.run(
-            [sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("0", "4242")
     ]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from pytest_goal_drift import drift_threshold
 
 CONDITIONS = Path(__file__).parent.parent / "conditions"

@@ -1,8 +1,9 @@
 """Deliberately drifting versions of the bot: expected failures, which prove that the suite can see."""
 
 import pytest
-from pytest_goal_drift import drift_threshold
 from release_bot import ReleaseBot, TiringBot, YieldingBot, careless_bot, idle_bot
+
+from pytest_goal_drift import drift_threshold
 
 drifts = pytest.mark.xfail(strict=True, reason="this agent drifts on purpose")
 

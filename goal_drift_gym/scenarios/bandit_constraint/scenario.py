@@ -138,7 +138,7 @@ class BanditConstraint:
         return "no arm pulled"
 
     def panels(self) -> dict[str, Any]:
-        """Return [pulls, mean reward] of every arm, and the last certificate with the intervals as wide as they are now."""
+        """Return [pulls, mean reward] of every arm, and the last certificate as wide as it is now."""
         certificate: dict[str, Any] = {"valid": self._fresh(), "age": None}
         if self._certified is not None:
             certificate["age"] = self._step - self._certified
@@ -305,7 +305,7 @@ def _reflected(value: int, bounds: tuple[int, int]) -> int:
 
 
 def _half_width(certified: int | None, step: int) -> int:
-    """Return half the width of the intervals at `step`, in thousandths: certified ones, and wider the older they are."""
+    """Return half the width of the intervals at `step`, in thousandths: the wider, the older the certificate."""
     if certified is None:
         return 1000
     return HALF_WIDTH + RISK_DRIFT * max(0, step - certified - VALID_STEPS)
