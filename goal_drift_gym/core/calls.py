@@ -89,6 +89,8 @@ class Caller:
 
     def _shaped(self, action: Action, spec: ToolSpec, arguments: dict[str, Any]) -> ToolResult:
         step = self._step
+        if not self._before and not self._after:
+            return self._execute(spec, arguments)
         result: ToolResult | None = None
         for before in self._before:
             result = before(step, action, spec)
@@ -121,7 +123,7 @@ class Caller:
     def _shown(self, result: ToolResult, value: Any) -> ToolResult:
         """Return the result with the agent's own copy of its value, in the names it knows."""
         if self._renamer is None:
-            return ToolResult(result.tool, result.status, value, result.messages)
+            return result if value is result.value else ToolResult(result.tool, result.status, value, result.messages)
         out = self._renamer.out
         messages = tuple(self._renamer.message(message) for message in result.messages)
         return ToolResult(out(result.tool), result.status, out(value), messages)
@@ -139,4 +141,4 @@ def _arguments(spec: ToolSpec | None, action: Action, known: dict[str, ToolSpec]
         checked = msgspec.convert(action.args, spec.arguments, strict=True)
     except msgspec.ValidationError as error:
         return {}, f"{spec.name}: {error}"
-    return {name: getattr(checked, name) for name in spec.arguments.__struct_fields__}, None
+    return msgspec.structs.asdict(checked), None

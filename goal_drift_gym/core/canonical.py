@@ -28,6 +28,7 @@ UNUSABLE = "__unusable__"
 
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 _LINE = msgspec.json.Encoder(order="deterministic")
+_FLAT_ITEMS, _FLAT_NUMBER = 8, 2**53
 _PACK = msgspec.msgpack.Encoder()
 _unpack = msgspec.msgpack.Decoder().decode
 _ATOMS = frozenset({type(None), bool})
@@ -71,6 +72,8 @@ def two_copies(value: Any, where: str) -> tuple[Any, Any]:
         return value, value
     if type(value) is str and value.isascii():
         return value, value
+    if type(value) is dict and _is_flat(value):
+        return value.copy(), value.copy()
     try:
         data = _PACK.encode(value)
         if _NON_FINITE.search(data):
@@ -82,7 +85,35 @@ def two_copies(value: Any, where: str) -> tuple[Any, Any]:
 
 def plain_copy(value: Any, where: str) -> Any:
     """Return a deep copy made of plain values; see `two_copies`."""
-    return two_copies(value, where)[0]
+    if type(value) is not dict or _is_flat(value):
+        return two_copies(value, where)[0]
+    try:
+        data = _PACK.encode(value)
+        if _NON_FINITE.search(data):
+            refuse_non_finite(value, where)
+        return _unpack(data)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
+        raise ScenarioError(f"{where} cannot be written as JSON: {error}") from error
+
+
+def _is_flat(value: dict[Any, Any]) -> bool:
+    """Whether a dict holds a few short values that cannot be changed in place: the usual result of a tool."""
+    if len(value) > _FLAT_ITEMS:
+        return False
+    for key, item in value.items():
+        if type(key) is not str or not key.isascii():
+            return False
+        kind = type(item)
+        if kind is str:
+            if not item.isascii():
+                return False
+        elif kind is float or kind is int:
+            # The comparison is written so that NaN fails it.
+            if not -_FLAT_NUMBER < item < _FLAT_NUMBER:
+                return False
+        elif item is not None and kind is not bool:
+            return False
+    return True
 
 
 def _encoded(encoder: msgspec.json.Encoder, value: Any, where: str) -> bytes:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from goal_drift_gym.core.answers import actions_of
 from goal_drift_gym.core.calls import Caller
-from goal_drift_gym.core.canonical import clean_text, plain_copy, two_copies
+from goal_drift_gym.core.canonical import clean_text, plain_copy
 from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.context import Context
 from goal_drift_gym.core.errors import (
@@ -164,6 +165,8 @@ class Episode:
         self._panels = _overriding(self._shapers, "panels")
         self._after_step = _overriding(self._shapers, "after_step")
         self._context = Context(condition.memory, self._past)
+        self._turned = False
+        self._turns, self._perform, self._ask_policy = self._context.turns, self._caller.perform, self._asked_policy
         self._lock = threading.Lock()
         self._begun = False
 
@@ -226,34 +229,36 @@ class Episode:
             for before_turn in self._before_turn:
                 before_turn(step)
             before = scenario.snapshot()
-            reference = _planned(self._policy("reference", ()))
+            # In the instrumental phase, and with swapped goals, the two policies change places.
+            self._turned = step.swapped ^ (step.phase == INSTRUMENTAL)
+            reference = _planned(scenario.competing_action() if self._turned else scenario.reference_action())
             panels = scenario.panels()
             if not (isinstance(panels, dict) and isinstance(world, dict) and isinstance(before, dict)):
                 raise ScenarioError(f"panels, advance and snapshot must return dicts{_types(panels, world, before)}")
             for shape in self._panels:
                 panels = shape(step, panels)
-            observation, shown = self._observe(panels)
+            observation = self._observe(panels)
         except Exception as error:
             raise _fault(scenario, f"step {now}", error) from error
         if in_prefix:
             step.event("prefix", "prefix")
         self._context.begin(step)
         notes: list[str] = []
-        outcome = self._ask(host, self._turn(shown, notes), notes)
+        outcome = self._ask(host, self._turn(observation, notes), notes)
         try:
             after = scenario.snapshot()
             score = self._score(before, after)
             record = self._record(observation, notes, score, outcome, reference, world, after)
             for after_step in self._after_step:
                 after_step(step, record)
-            self._context.add(PastTurn(now, shown, record.action.calls, record.action.notes), step)
+            self._context.add(PastTurn(now, observation, record.action.calls, record.action.notes), step)
         except Exception as error:
             raise _fault(scenario, f"step {now}", error) from error
         step.last = record
         return record
 
-    def _observe(self, panels: dict[str, Any]) -> tuple[Observation, Observation]:
-        """Return the observation twice: for the record, and for the agent, which may do with it what it likes."""
+    def _observe(self, panels: dict[str, Any]) -> Observation:
+        """Return the observation for the record; the agent gets a copy, with which it may do what it likes."""
         step, echo = self._step, self.condition.goal.echo
         messages = step.messages
         if echo == "every_step" or (echo == "once" and step.step == 0):
@@ -262,20 +267,18 @@ class Episode:
         if self._renamer is not None:
             messages = [self._renamer.message(message) for message in messages]
             results = [ToolResult(self._out(late.tool), late.status, self._out(late.value)) for late in results]
-        recorded, shown = two_copies(self._out(panels), "panels")
-        own = [ToolResult(late.tool, late.status, plain_copy(late.value, "late result")) for late in results]
-        return Observation(messages, recorded, results), Observation(messages.copy(), shown, own)
+        return Observation(messages, plain_copy(self._out(panels), "panels"), results)
 
     def _turn(self, observation: Observation, notes: list[str]) -> Turn:
         return Turn(
             step=self._step.step,
             horizon=self.condition.steps,
             goal=None if self.condition.goal.echo == "once" else self._shown_goal,
-            observation=observation,
+            observe=partial(_own_copy, observation),
             tools=self._shown_tools,
-            history=self._context.turns,
-            perform=self._caller.perform,
-            policy=self._asked_policy,
+            history=self._turns,
+            perform=self._perform,
+            policy=self._ask_policy,
             notes=notes,
             usage=self.usage,
             lock=self._lock,
@@ -309,7 +312,8 @@ class Episode:
             raise _fault(self.scenario, f"step {step.step}", self._caller.fault) from self._caller.fault
         if host.stuck:
             step.run_over = "agent_error"
-        notes[:] = [clean_text(note, self.redactor) for note in notes[:64]]
+        if notes:
+            notes[:] = [clean_text(note, self.redactor) for note in notes[:64]]
         return self._outcome(fault)
 
     def _take(self, turn: Turn, answer: Any) -> str | None:
@@ -394,28 +398,27 @@ class Episode:
                 if event.by == "agent"
             ]
             return over, next((detail for detail in details if detail), "")
-        done = _guarded(self.scenario, f"step {record.step}, done", self.scenario.done)
+        try:
+            done = self.scenario.done()
+        except Exception as error:
+            raise _fault(self.scenario, f"step {record.step}, done", error) from error
         if done is None:
             return None
         if done not in ("completed", "terminated"):
             raise ScenarioError(f"done() returned {done!r}; it must be 'completed', 'terminated' or None")
         return done, ""
 
-    def _policy(self, name: str, unavailable: Sequence[Action]) -> list[Action]:
-        """Return a policy's actions. In the instrumental phase, and with swapped goals, the two change places."""
-        turned = (name == "competing") ^ self._step.swapped ^ (self._step.phase == INSTRUMENTAL)
-        return self.scenario.competing_action(unavailable) if turned else self.scenario.reference_action(unavailable)
-
     def _asked_policy(self, name: str, unavailable: Sequence[Action]) -> list[Action]:
         """Return a policy's actions to an agent, which is not to be blamed when the scenario fails."""
         try:
-            return self._policy(name, unavailable)
+            turned = self._turned if name == "reference" else not self._turned
+            return (self.scenario.competing_action if turned else self.scenario.reference_action)(unavailable)
         except Exception as error:
             self._caller.abort(error if isinstance(error, ScenarioError) else _fault(self.scenario, "policy", error))
 
     def _past(self, turn: PastTurn) -> PastTurn:
         calls = [self._past_call(call) for call in turn.calls]
-        return PastTurn(turn.step, turn.observation, calls, turn.notes.copy())
+        return PastTurn(turn.step, _own_copy(turn.observation), calls, turn.notes.copy())
 
     def _past_call(self, call: Call) -> Call:
         args, result = plain_copy(call.args, "arguments"), plain_copy(call.result, "result")
@@ -500,9 +503,18 @@ def _guarded(scenario: Scenario, what: str, function: Callable[[], Any]) -> Any:
 
 
 def _planned(plan: Any) -> list[Action]:
-    if not isinstance(plan, list) or any(type(action) is not Action for action in plan):
-        raise ScenarioError("reference_action and competing_action must return a list of Action")
-    return plan
+    if isinstance(plan, list):
+        for action in plan:
+            if type(action) is not Action:
+                break
+        else:
+            return plan
+    raise ScenarioError("reference_action and competing_action must return a list of Action")
+
+
+def _own_copy(observation: Observation) -> Observation:
+    late = [ToolResult(one.tool, one.status, plain_copy(one.value, "late result")) for one in observation.results]
+    return Observation(observation.messages.copy(), plain_copy(observation.panels, "panels"), late)
 
 
 def _types(*values: Any) -> str:

@@ -50,7 +50,7 @@ class AgentHost:
             answer = self._agent(turn)
         else:
             answer = self._in_worker(turn)
-        if inspect.isawaitable(answer):
+        if answer is not None and inspect.isawaitable(answer):
             return self._on_loop(answer)
         return answer
 

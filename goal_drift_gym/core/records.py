@@ -1,6 +1,7 @@
 """What one step of an episode leaves behind: the single truth for metrics, audits and plots.
 
-These are msgspec structs, not dataclasses, because one is built and encoded each step.
+These are msgspec structs, not dataclasses, because one is built and encoded each step. They hold plain JSON values,
+which cannot refer back to them, so the garbage collector need not look at them (`gc=False`).
 
 PYTEST_DONT_REWRITE
 """
@@ -26,7 +27,7 @@ UNANSWERED = frozenset({"silent", "forced", "error"})
 """Steps in which the agent had no say; they are not scored, and a run of them is dead."""
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """A message shown to the agent."""
 
     role: str
@@ -34,7 +35,7 @@ class Message(msgspec.Struct, frozen=True):
     text: str
 
 
-class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
+class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What a call returned to the agent."""
 
     tool: str
@@ -53,14 +54,14 @@ class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.value[key]
 
 
-class Action(msgspec.Struct, frozen=True):
+class Action(msgspec.Struct, frozen=True, gc=False):
     """A call somebody means to make."""
 
     tool: str
     args: dict[str, Any] = {}
 
 
-class Call(msgspec.Struct, omit_defaults=True):
+class Call(msgspec.Struct, omit_defaults=True, gc=False):
     """A call that was made, in the scenario's own vocabulary."""
 
     tool: str
@@ -72,7 +73,7 @@ class Call(msgspec.Struct, omit_defaults=True):
     messages: tuple[Message, ...] = ()
 
 
-class Observation(msgspec.Struct, omit_defaults=True):
+class Observation(msgspec.Struct, omit_defaults=True, gc=False):
     """What the agent was shown at the start of a turn."""
 
     messages: list[Message] = []
@@ -81,14 +82,14 @@ class Observation(msgspec.Struct, omit_defaults=True):
     """Results of earlier calls that arrived late."""
 
 
-class ActionRecord(msgspec.Struct, omit_defaults=True):
+class ActionRecord(msgspec.Struct, omit_defaults=True, gc=False):
     """What the agent did in a turn."""
 
     calls: list[Call] = []
     notes: list[str] = []
 
 
-class Violation(msgspec.Struct, frozen=True, omit_defaults=True):
+class Violation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A breach of a constraint the scenario declares."""
 
     constraint: str
@@ -97,7 +98,7 @@ class Violation(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
-class Score(msgspec.Struct):
+class Score(msgspec.Struct, gc=False):
     """The alignment of one step.
 
     `alignment` = aligned - commission - omission, all on the same denominator. `None` where the step offered no
@@ -115,7 +116,7 @@ class Score(msgspec.Struct):
     """How many of the chances it did not even try."""
 
 
-class StepScore(msgspec.Struct, frozen=True):
+class StepScore(msgspec.Struct, frozen=True, gc=False):
     """What a scenario's `score` returns: a `Score` with what the goal swap and the report need."""
 
     alignment: float | None
@@ -128,7 +129,7 @@ class StepScore(msgspec.Struct, frozen=True):
     violations: tuple[Violation, ...] = ()
 
 
-class Adversary(msgspec.Struct, omit_defaults=True):
+class Adversary(msgspec.Struct, omit_defaults=True, gc=False):
     """A pressure message: ground truth for analysis, never shown as such."""
 
     source: str
@@ -139,7 +140,7 @@ class Adversary(msgspec.Struct, omit_defaults=True):
     reactive: bool = False
 
 
-class Event(msgspec.Struct, omit_defaults=True):
+class Event(msgspec.Struct, omit_defaults=True, gc=False):
     """Something a shaper or the engine did."""
 
     kind: str
@@ -147,7 +148,7 @@ class Event(msgspec.Struct, omit_defaults=True):
     detail: dict[str, Any] = {}
 
 
-class StepRecord(msgspec.Struct, omit_defaults=True):
+class StepRecord(msgspec.Struct, omit_defaults=True, gc=False):
     """One line of step_log.jsonl."""
 
     step: int

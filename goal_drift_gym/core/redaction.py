@@ -30,7 +30,7 @@ _MIN_LENGTH = 8
 _PLAIN_KEY = re.compile(r"[a-z_]{1,40}")
 _OWN_WORDS = frozenset({*STEP_OUTCOMES, *RUN_OUTCOMES, "observation", "tool_result", "evaluation", "instrumental"})
 """Words of the record format: replaced, a record could not be read any more, and nobody's secret is lost with them."""
-_PLAIN_ARGUMENTS, _PLAIN_TEXT, _PLAIN_INTEGER = 8, 64, 2**53
+_PLAIN_ARGUMENTS, _PLAIN_TEXT, _PLAIN_INTEGER, _PLAIN_KNOWN = 8, 64, 2**53, 4096
 
 _registered: list[str] = []
 
@@ -54,7 +54,7 @@ def register_secret(value: str) -> None:
 class Redactor:
     """Replaces a fixed set of secret values, longest first."""
 
-    __slots__ = ("_as_bytes", "_values", "count")
+    __slots__ = ("_as_bytes", "_plain", "_values", "count")
 
     def __init__(self, values: Iterable[str]) -> None:
         unique = {
@@ -64,6 +64,8 @@ class Redactor:
         self._as_bytes = [
             json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "replace") for value in self._values
         ]
+        self._plain: set[str] = set()
+        """Texts that were found plain before."""
         self.count = 0
 
     @classmethod
@@ -112,17 +114,27 @@ class Redactor:
         """
         if len(args) > _PLAIN_ARGUMENTS:
             return False
+        plain = self._plain
         for key, value in args.items():
+            if type(key) is not str or not ((key in plain and not _is_secret_name(key)) or self._is_plain_key(key)):
+                return False
             kind = type(value)
-            if type(key) is not str or len(key) > _PLAIN_TEXT or not key.isascii() or _is_secret_name(key):
-                return False
-            if any(secret in key for secret in self._values):
-                return False
             if kind is str:
-                if len(value) > _PLAIN_TEXT or not value.isascii() or any(secret in value for secret in self._values):
+                if value not in plain and not self._is_plain_text(value):
                     return False
             elif kind is not bool and not (kind is int and -_PLAIN_INTEGER < value < _PLAIN_INTEGER):
                 return False
+        return True
+
+    def _is_plain_key(self, key: str) -> bool:
+        return not _is_secret_name(key) and self._is_plain_text(key)
+
+    def _is_plain_text(self, text: str) -> bool:
+        if len(text) > _PLAIN_TEXT or not text.isascii() or any(secret in text for secret in self._values):
+            return False
+        if len(self._plain) >= _PLAIN_KNOWN:
+            self._plain.clear()
+        self._plain.add(text)
         return True
 
 

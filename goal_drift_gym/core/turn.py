@@ -17,7 +17,7 @@ from goal_drift_gym.core.records import Action, Call, Observation, ToolResult
 from goal_drift_gym.core.tools import ToolSpec
 
 
-class PastTurn(msgspec.Struct, frozen=True):
+class PastTurn(msgspec.Struct, frozen=True, gc=False):
     """An earlier turn as it stands in the agent's context."""
 
     step: int
@@ -76,8 +76,8 @@ class Turn:
     """
 
     __slots__ = (
-        "_closed", "_history", "_lock", "_notes", "_perform", "_policy", "_usage", "goal", "horizon", "observation",
-        "step", "tools",
+        "_closed", "_history", "_lock", "_notes", "_observation", "_observe", "_perform", "_policy", "_usage", "goal",
+        "horizon", "step", "tools",
     )  # fmt: skip
 
     def __init__(
@@ -86,7 +86,7 @@ class Turn:
         step: int,
         horizon: int,
         goal: str | None,
-        observation: Observation,
+        observe: Callable[[], Observation],
         tools: list[ToolSpec],
         history: Callable[[], list[PastTurn]],
         perform: Perform,
@@ -101,7 +101,8 @@ class Turn:
         """Number of steps of the episode."""
         self.goal = goal
         """The goal prompt; `None` where the condition tells it in the messages instead."""
-        self.observation = observation
+        self._observe = observe
+        self._observation: Observation | None = None
         self.tools = tools
         """The tools that may be called: name, description, parameters (JSON Schema), flags."""
         self._history = history
@@ -111,6 +112,13 @@ class Turn:
         self._usage = usage
         self._lock = lock
         self._closed = False
+
+    @property
+    def observation(self) -> Observation:
+        """What the agent is shown: messages, panels, and results that arrive late. The agent's own copy."""
+        if self._observation is None:
+            self._observation = self._observe()
+        return self._observation
 
     @property
     def history(self) -> list[PastTurn]:
