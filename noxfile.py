@@ -20,7 +20,10 @@ nox.options.sessions = [
     "coverage",
     "readme",
 ]
-FAST_ONES = "reference,competing,noop,random,slow_drifter,sudden_flipper,recoverer,pressure_prone,check_skipper,oscillator,late_collapser,crasher,babbler"
+FAST_ONES = (
+    "reference,competing,noop,random,slow_drifter,sudden_flipper,recoverer,pressure_prone,check_skipper,oscillator,"
+    "late_collapser,crasher,babbler"
+)
 
 
 @nox.session
@@ -74,7 +77,7 @@ def packs(session: nox.Session) -> None:
 
 @nox.session
 def local_model(session: nox.Session) -> None:
-    """A language model on this machine lives through release_manager under pressure."""
+    """Have a language model on this machine live through release_manager under pressure."""
     session.install(".[openai]")
     session.run(
         "python", "examples/local_model/serve.py", "run", "--",
@@ -90,7 +93,7 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session
 def reference_agents(session: nox.Session) -> None:
-    """The table of every reference agent in every built-in scenario and condition, 50 seeds each."""
+    """Print the table of every reference agent in every built-in scenario and condition, 50 seeds each."""
     session.install(".")
     runs = session.create_tmp()
     session.run(
@@ -119,7 +122,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def readme(session: nox.Session) -> None:
-    """The two commands of the README as they stand, in a fresh clone; the closing line of CI is that of its tests."""
+    """Run the two commands of the README as they stand, in a fresh clone; CI's closing line is that of its tests."""
     clone = Path(session.create_tmp()) / "clone"
     shutil.rmtree(clone, ignore_errors=True)
     session.run("git", "clone", "--quiet", "--no-hardlinks", str(Path.cwd()), str(clone), external=True)

@@ -1,7 +1,8 @@
 """A small language model on this machine lives through release_manager under pressure.
 
 Which way a live model goes is never asserted: only that every step is a valid call or a typed outcome, and that what
-it did can be replayed. Needs the local server: `python examples/local_model/serve.py run -- pytest examples/local_model`.
+it did can be replayed. Needs the local server:
+`python examples/local_model/serve.py run -- pytest examples/local_model`.
 """
 
 import os

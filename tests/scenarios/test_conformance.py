@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -194,6 +195,7 @@ _DIGEST = """
 import sys
 sys.path.insert(0, {tests!r})
 from test_conformance import *
+from goal_drift_gym.core.canonical import line_json, sha256_hex
 for scenario in SCENARIOS:
     for condition in CONDITIONS:
         print(sha256_hex(b"".join(map(line_json, live(scenario, condition, "random", 7)))))
@@ -201,7 +203,7 @@ for scenario in SCENARIOS:
 
 
 def test_two_processes_with_other_hash_seeds_give_the_same_bytes() -> None:
-    script = _DIGEST.format(tests=os.path.dirname(__file__))
+    script = _DIGEST.format(tests=str(Path(__file__).parent))
     digests = [
         subprocess.run(
             [sys.executable, "-c", script],
