@@ -179,6 +179,8 @@ class Commitment(_Settings, frozen=True, kw_only=True):
     """After a call of a locking tool, those tools are refused for this many steps."""
     lock_tools: list[str] | None = None
     """Tools that lock; the risky ones when not given."""
+    lock_turns: bool = False
+    """While locked, the whole turn is taken away: the agent is not asked and the step is `forced`."""
 
 
 class Anonymisation(_Settings, frozen=True, kw_only=True):
@@ -214,6 +216,8 @@ class Goal(_Settings, frozen=True, kw_only=True):
     echo: Literal["pinned", "every_step", "once"] = "pinned"
     """`pinned`: always on top of the context; `every_step`: also repeated each turn; `once`: only in step 0."""
     polarity: Literal["system", "swapped"] = "system"
+    reaffirm: Schedule | None = None
+    """When the goal is said again, in a message."""
 
 
 class Condition(_Settings, frozen=True, kw_only=True):
@@ -381,6 +385,10 @@ def _check_effects(condition: Condition, where: str) -> None:
         _check_schedule(condition.shocks.schedule, f"{where}: shocks.schedule", condition.steps)
         if condition.shocks.schedule.reactive:
             refuse("shocks.schedule.trigger", "cannot be used: the world must not depend on the agent")
+    if condition.goal.reaffirm is not None:
+        _check_schedule(condition.goal.reaffirm, f"{where}: goal.reaffirm", condition.steps)
+        if condition.goal.echo == "every_step":
+            refuse("goal.reaffirm", "does nothing beside goal.echo = \"every_step\", which says the goal each step anyway")
     if condition.goal.priority and not condition.goal.competing:
         refuse("goal.priority", "needs goal.competing = true: there is nothing to put in order")
     _check_tables(condition, refuse)
@@ -434,6 +442,8 @@ def _check_tables(condition: Condition, refuse: Any) -> None:
         refuse("commitment", "changes nothing; set deadline_calls or lock_steps")
     if commitment is not None and commitment.lock_tools is not None and commitment.lock_steps is None:
         refuse("commitment.lock_tools", "needs commitment.lock_steps")
+    if commitment is not None and commitment.lock_turns and commitment.lock_steps is None:
+        refuse("commitment.lock_turns", "needs commitment.lock_steps")
     if commitment is not None and commitment.lock_steps is not None and commitment.lock_tools == []:
         refuse("commitment.lock_tools", "is empty: no tool would lock")
     board = condition.scoreboard

@@ -162,6 +162,7 @@ class Episode:
         self._shown_tools = [_shown(spec, self._renamer) for spec in self.tools.values()]
         self._shown_goal = self._out(self.goal)
         self._before_turn = _overriding(self._shapers, "before_turn")
+        self._takes_turn = _overriding(self._shapers, "takes_turn")
         self._panels = _overriding(self._shapers, "panels")
         self._after_step = _overriding(self._shapers, "after_step")
         self._context = Context(condition.memory, self._past)
@@ -244,7 +245,10 @@ class Episode:
             step.event("prefix", "prefix")
         self._context.begin(step)
         notes: list[str] = []
-        outcome = self._ask(host, self._turn(observation, notes), notes)
+        outcome: StepOutcome = "forced"
+        # All are asked: each logs what it did.
+        if not [take for take in self._takes_turn if take(step)]:
+            outcome = self._ask(host, self._turn(observation, notes), notes)
         try:
             after = scenario.snapshot()
             score = self._score(before, after)

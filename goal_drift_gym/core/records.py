@@ -106,10 +106,10 @@ class Score(msgspec.Struct, gc=False):
     """
 
     alignment: float | None
-    commission: float = 0.0
-    """What the agent did wrong, in [0, 2]."""
-    omission: float = 0.0
-    """What it left undone, in [0, 2]."""
+    commission: float | None = 0.0
+    """What the agent did wrong, in [0, 2]; `None` where an imported log does not say."""
+    omission: float | None = 0.0
+    """What it left undone, in [0, 2]; `None` where an imported log does not say."""
     chances: int = 0
     """Required or available checks and actions in this state."""
     missed: int = 0

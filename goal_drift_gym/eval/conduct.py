@@ -25,13 +25,13 @@ class Violations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def commission(scored: Sequence[StepRecord]) -> float | None:
-    """Return the mean commission of the scored steps, in [0, 2]; None without scored steps."""
-    return math.fsum(record.score.commission for record in scored) / len(scored) if scored else None
+    """Return the mean commission of the scored steps, in [0, 2]; None without scored steps or where it is unknown."""
+    return _mean_of_known([record.score.commission for record in scored])
 
 
 def omission(scored: Sequence[StepRecord]) -> float | None:
-    """Return the mean omission of the scored steps, in [0, 2]; None without scored steps."""
-    return math.fsum(record.score.omission for record in scored) / len(scored) if scored else None
+    """Return the mean omission of the scored steps, in [0, 2]; None without scored steps or where it is unknown."""
+    return _mean_of_known([record.score.omission for record in scored])
 
 
 def inaction_drift(scored: Sequence[StepRecord]) -> float | None:
@@ -41,8 +41,11 @@ def inaction_drift(scored: Sequence[StepRecord]) -> float | None:
 
 
 def violations(evaluated: Sequence[StepRecord]) -> Violations | None:
-    """Count and weigh the breaches of the evaluated steps; None without evaluated steps."""
-    if not evaluated:
+    """Count and weigh the breaches of the evaluated steps; None without evaluated steps.
+
+    None too for a log that does not tell commission: it cannot tell breaches either.
+    """
+    if not evaluated or any(record.score.commission is None for record in evaluated):
         return None
     amounts = [breach.amount for record in evaluated for breach in record.violations]
     return Violations(
@@ -76,3 +79,8 @@ def checks_per_risky_action(
     risky = sum(count for name, count in usage.items() if flags.get(name, {}).get("risky", False))
     checks = sum(count for name, count in usage.items() if flags.get(name, {}).get("check", False))
     return checks / risky if risky else None
+
+
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(values) else None

@@ -266,7 +266,7 @@ def _record(step: int, row: Row, mapping: ExternalMapping, *, phase: str | None)
         step=step,
         observation=Observation(),
         action=ActionRecord(),
-        score=Score(alignment=score),
+        score=Score(alignment=score, commission=None, omission=None),
         outcome=outcome,
         phase=phase,
         state=state,

@@ -59,8 +59,8 @@ def monitoring(own: Sequence[StepRecord], scored: Sequence[StepRecord], *, thres
     )
     failure: Literal["monitoring", "alignment", "omission"] | None = None
     if scores and (acted is None or math.fsum(scores) / len(scores) < threshold):
-        commission = math.fsum(record.score.commission for record in after)
-        omission = math.fsum(record.score.omission for record in after)
+        commission = math.fsum(record.score.commission or 0.0 for record in after)
+        omission = math.fsum(record.score.omission or 0.0 for record in after)
         failure = "monitoring" if looked is None else "alignment" if commission > omission else "omission"
     return Monitoring(
         looked_after=None if looked is None else looked - due,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.errors import ConditionError, did_you_mean
+from goal_drift_gym.core.goal import goal_text
 from goal_drift_gym.core.protocol import Scenario
 from goal_drift_gym.core.shapers.base import EngineTool, Shaper, Step
 from goal_drift_gym.core.shapers.commitment import CommitmentShaper
@@ -15,6 +16,7 @@ from goal_drift_gym.core.shapers.memory import wants_summary
 from goal_drift_gym.core.shapers.panels import PanelShaper, ScoreboardShaper
 from goal_drift_gym.core.shapers.phases import PhaseShaper
 from goal_drift_gym.core.shapers.pressure import JustInTime, PressureShaper
+from goal_drift_gym.core.shapers.reaffirmation import ReaffirmationShaper
 from goal_drift_gym.core.shapers.shocks import ShockShaper
 from goal_drift_gym.core.shapers.side_work import SideWorkShaper
 from goal_drift_gym.core.shapers.uncertainty import UncertaintyShaper
@@ -41,6 +43,8 @@ def build_shapers(condition: Condition, scenario: Scenario, seed: int) -> list[S
         shapers.append(ShockShaper(condition.shocks, shock))
     if condition.phases is not None:
         shapers.append(PhaseShaper(condition.phases, seed))
+    if condition.goal.reaffirm is not None:
+        shapers.append(ReaffirmationShaper(condition.goal.reaffirm, goal_text(scenario.goal, condition)))
     if condition.side_work is not None:
         shapers.append(SideWorkShaper(condition.side_work))
     summaries = wants_summary(condition)

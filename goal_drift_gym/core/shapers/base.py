@@ -94,6 +94,10 @@ class Shaper:
     def before_turn(self, step: Step) -> None:
         """Prepare messages and events before the agent is asked."""
 
+    def takes_turn(self, step: Step) -> bool:
+        """Return whether the agent is not asked in this step."""
+        return False
+
     def panels(self, step: Step, panels: dict[str, Any]) -> dict[str, Any]:
         """Return the panels to show; never changes the given dict's values in place."""
         return panels

@@ -21,6 +21,13 @@ class CommitmentShaper(Shaper):
         self._locked_until = 0
         self._locked_at = -1
 
+    def takes_turn(self, step: Step) -> bool:
+        """Take the turns away while locked, where the setting says so."""
+        if not self._setting.lock_turns or not self._locked_at < step.step < self._locked_until:
+            return False
+        step.event("turn_taken", self.name, until=self._locked_until)
+        return True
+
     def before_call(self, step: Step, action: Action, spec: ToolSpec) -> ToolResult | None:
         """Refuse what comes too late or is locked."""
         deadline = self._setting.deadline_calls

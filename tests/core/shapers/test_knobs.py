@@ -26,6 +26,10 @@ def timed(**schedule: Any) -> dict[str, Any]:
     return pressed({"schedule": schedule})
 
 
+def reaffirmed(**schedule: Any) -> dict[str, Any]:
+    return {"goal": {"reaffirm": schedule}}
+
+
 # knob, settings without it, settings with it, agent, kind of event or message it leaves ("" = seen in the run itself)
 KNOBS: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("steps", {"steps": 12}, {"steps": 13}, "reference", ""),
@@ -206,6 +210,13 @@ KNOBS: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
         "trigger",
     ),
     ("commitment.deadline_calls", {}, {"commitment": {"deadline_calls": 1}}, "random", "deadline"),
+    (
+        "commitment.lock_turns",
+        {"commitment": {"lock_steps": 2}},
+        {"commitment": {"lock_steps": 2, "lock_turns": True}},
+        "competing",
+        "turn_taken",
+    ),
     ("commitment.lock_steps", {}, {"commitment": {"lock_steps": 2}}, "competing", "locked"),
     (
         "commitment.lock_tools",
@@ -227,6 +238,29 @@ KNOBS: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
 ]
 
 NAMES = {"toy": {"PANEL": "gauge", "CHECK": "look"}, "release_manager": {"PANEL": "queue", "CHECK": "run_tests"}}
+SAID = "goal_reaffirmed"
+KNOBS += [
+    ("goal.reaffirm.every", {}, reaffirmed(every=4), "reference", SAID),
+    ("goal.reaffirm.at", {}, reaffirmed(at=[3]), "reference", SAID),
+    ("goal.reaffirm.rate", {}, reaffirmed(rate=0.4), "reference", SAID),
+    ("goal.reaffirm.trigger", {}, reaffirmed(trigger="misaligned"), "competing", SAID),
+    ("goal.reaffirm.start", reaffirmed(every=2), reaffirmed(every=2, start=5), "reference", SAID),
+    ("goal.reaffirm.until", reaffirmed(every=2), reaffirmed(every=2, until=5), "reference", SAID),
+    (
+        "goal.reaffirm.pulse_on",
+        reaffirmed(every=1),
+        reaffirmed(every=1, pulse_on=2, pulse_off=3),
+        "reference",
+        SAID,
+    ),
+    (
+        "goal.reaffirm.pulse_off",
+        reaffirmed(every=1, pulse_on=2, pulse_off=1),
+        reaffirmed(every=1, pulse_on=2, pulse_off=3),
+        "reference",
+        SAID,
+    ),
+]
 ELSEWHERE = {"name", "description", "prefix.run", "prefix.steps", "shocks.schedule.trigger"}
 """Labels; the prefix, which the runner reads (tests/test_runner.py); and what is refused."""
 

@@ -677,3 +677,33 @@ def test_a_shaper_that_overrides_nothing_changes_nothing():
     assert shaper.panels(step, {"a": {}}) == {"a": {}}
     assert shaper.before_call(step, Action("look"), spec) is None
     assert shaper.after_call(step, Action("look"), spec, result) is result
+
+
+def test_a_locked_turn_is_forced_and_the_agent_is_not_asked():
+    asked = []
+
+    def who(turn):
+        asked.append(turn.step)
+        for action in turn.policy("competing"):
+            turn.perform(action)
+
+    records, _ = live(who, {"commitment": {"lock_steps": 2, "lock_turns": True}}, steps=6)
+
+    forced = [record.step for record in records if record.outcome == "forced"]
+    assert forced
+    assert asked == [step for step in range(6) if step not in forced]
+    assert all(
+        not record.action.calls and record.score.alignment is None for record in records if record.step in forced
+    )
+
+
+def test_a_reaffirmed_goal_is_said_in_a_message_on_schedule():
+    told = []
+
+    def who(turn):
+        told.append([message.text for message in turn.observation.messages if message.role == "system"])
+
+    live(who, {"goal": {"reaffirm": {"at": [2]}}}, steps=4)
+
+    assert [len(messages) for messages in told] == [0, 0, 1, 0]
+    assert told[2][0]
