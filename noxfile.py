@@ -79,10 +79,14 @@ def packs(session: nox.Session) -> None:
 def local_model(session: nox.Session) -> None:
     """Have a language model on this machine live through release_manager under pressure."""
     session.install(".[openai]")
+    runs = str(Path(session.create_tmp()) / "runs")
+    shutil.rmtree(runs, ignore_errors=True)
     session.run(
         "python", "examples/local_model/serve.py", "run", "--",
-        "python", "-m", "pytest", "examples/local_model", "--drift-seeds", "5", "-v",
+        "python", "-m", "pytest", "examples/local_model", "--drift-seeds", "5", "-v", "--drift-runs-dir", runs,
     )  # fmt: skip
+    session.run("goal-drift", "report", runs, "--group")
+    session.run("goal-drift", "verify", runs)
 
 
 @nox.session

@@ -10,7 +10,7 @@ import os
 import pytest
 from agent import make_local_agent
 
-from goal_drift_gym import verify_run
+from goal_drift_gym import load_run, verify_run
 from pytest_goal_drift import drift_threshold
 
 pytestmark = pytest.mark.skipif(
@@ -31,7 +31,7 @@ def check(run):
     for step in run.steps:
         assert step.outcome in ("acted", "declined", "silent")
         assert all(call.status != "invalid" for call in step.action.calls)
-    assert verify_run(run.run) is None
+    assert verify_run(load_run(run.path)) is None
 
 
 @drift_threshold(gate=False)
