@@ -351,7 +351,7 @@ def _live(
                 raise
         finally:
             writer.close()
-    return load_run(writer.path)
+    return writer.run()
 
 
 def _check_same(writer: RunWriter, record: StepRecord, recorded: StepRecord) -> None:

@@ -87,6 +87,7 @@ class RunWriter:
         self._redactor = redactor
         self._descriptor = descriptor
         self._digest = digest
+        self._finished: tuple[bytes, bytes] | None = None
 
     @classmethod
     def create(cls, runs_dir: Path, config: RunConfig, redactor: Redactor) -> RunWriter:
@@ -107,7 +108,7 @@ class RunWriter:
             # The log first: a directory with a config is one whose writer holds the lock, or died.
             descriptor = os.open(path / STEP_LOG, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
             _lock(descriptor, path)
-            _write_new(path / CONFIG, data + b"\n")
+            _write_whole(path / CONFIG, data + b"\n", os.O_EXCL)
         except BaseException as error:
             if path is not None:
                 _remove(path, descriptor)
@@ -180,14 +181,25 @@ class RunWriter:
     def finish(self, metrics: dict[str, Any], meta: dict[str, Any]) -> None:
         """Write metrics.json and meta.json, each to a temporary name and then in place."""
         body = {"format_version": FORMAT_VERSION, **metrics, "step_log_sha256": self._digest.hexdigest()}
+        written = canonical_json(body)
+        status = self._redactor.line(canonical_json({"format_version": FORMAT_VERSION, **meta}))
         try:
-            _replace(self.path / METRICS, canonical_json(body) + b"\n")
-            _replace(
-                self.path / META,
-                self._redactor.line(canonical_json({"format_version": FORMAT_VERSION, **meta})) + b"\n",
-            )
+            _replace(self.path / METRICS, written + b"\n")
+            _replace(self.path / META, status + b"\n")
         except OSError as error:
             raise RunRecordError(self._lost(error)) from error
+        self._finished = (written, status)
+
+    def run(self) -> Run:
+        """Return the run that was written; what is known of it is not read from disk again."""
+        run = Run(self.path)
+        known: dict[str, Any] = {"config": self.config}
+        if self._finished is not None:
+            written, status = self._finished
+            known["metrics_file"] = msgspec.json.decode(written)
+            known["meta"] = msgspec.json.decode(status)
+        run.__dict__.update(known)
+        return run
 
     def unfinish(self) -> None:
         """Take back the end of a run that is gone on with: its metrics and status would soon belong to fewer steps.
@@ -429,18 +441,19 @@ def _remove(path: Path, descriptor: int) -> None:
     path.rmdir()
 
 
-def _write_new(path: Path, data: bytes) -> None:
-    with open(path, "xb", buffering=0) as file:
-        if file.write(data) != len(data):
+def _write_whole(path: Path, data: bytes, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o666)
+    try:
+        if os.write(descriptor, data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(descriptor)
 
 
 def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with open(temporary, "wb", buffering=0) as file:
-            if file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        _write_whole(temporary, data, os.O_TRUNC)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)

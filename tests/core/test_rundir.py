@@ -283,7 +283,7 @@ def test_a_read_only_directory_is_an_error(tmp_path):
         RunWriter.create(tmp_path, config(), NO_SECRETS)
 
 
-@pytest.mark.parametrize("failing", ["_write_new", "_lock"])
+@pytest.mark.parametrize("failing", ["_write_whole", "_lock"])
 def test_a_directory_that_cannot_be_begun_is_taken_back(tmp_path, monkeypatch, failing):
     def fail(*args: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -298,7 +298,7 @@ def test_what_is_no_system_error_also_takes_the_directory_back(tmp_path, monkeyp
     def fail(*args: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rundir, "_write_new", fail)
+    monkeypatch.setattr(rundir, "_write_whole", fail)
     with pytest.raises(KeyboardInterrupt):
         RunWriter.create(tmp_path, config(), NO_SECRETS)
     assert list((tmp_path / "toy").iterdir()) == []
@@ -564,24 +564,14 @@ def test_a_line_that_is_written_in_part_is_taken_back(tmp_path, monkeypatch):
     writer.close()
 
 
-class Short:
-    """A file on a disk that takes half of what is written."""
-
-    def __init__(self, path: Path, *args: Any, **kwargs: Any) -> None:
-        self._file = Path(path).open("wb")  # noqa: SIM115 - closed by __exit__
-
-    def __enter__(self) -> Short:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._file.close()
-
-    def write(self, data: bytes) -> int:
-        return self._file.write(data[: len(data) // 2])
+def half_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the disk take half of what is written."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[: len(data) // 2]))
 
 
 def test_a_config_that_is_written_in_part_is_taken_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(rundir, "open", Short, raising=False)
+    half_a_disk(monkeypatch)
     with pytest.raises(RunRecordError, match="No space left"):
         RunWriter.create(tmp_path, config(), NO_SECRETS)
     assert list((tmp_path / "toy").iterdir()) == []
@@ -589,7 +579,7 @@ def test_a_config_that_is_written_in_part_is_taken_back(tmp_path, monkeypatch):
 
 def test_metrics_that_are_written_in_part_are_not_put_in_place(tmp_path, monkeypatch):
     writer = RunWriter.create(tmp_path, config(), NO_SECRETS)
-    monkeypatch.setattr(rundir, "open", Short, raising=False)
+    half_a_disk(monkeypatch)
     with pytest.raises(RunRecordError, match="No space left"):
         writer.finish({}, {})
     writer.close()
