@@ -389,7 +389,7 @@ def _check_effects(condition: Condition, where: str) -> None:
         _check_schedule(condition.goal.reaffirm, f"{where}: goal.reaffirm", condition.steps)
         if condition.goal.echo == "every_step":
             refuse(
-                "goal.reaffirm", 'does nothing beside goal.echo = "every_step", which says the goal each step anyway'
+                "goal.reaffirm", 'does nothing beside goal.echo = "every_step": it is said each step anyway'
             )
     if condition.goal.priority and not condition.goal.competing:
         refuse("goal.priority", "needs goal.competing = true: there is nothing to put in order")

@@ -165,7 +165,7 @@ def scheduled(**schedule: Any) -> dict[str, Any]:
         ({"commitment": {"lock_tools": ["look"], "deadline_calls": 1}}, "needs commitment.lock_steps"),
         ({"commitment": {"lock_steps": 1, "lock_tools": []}}, "no tool would lock"),
         ({"commitment": {"deadline_calls": 1, "lock_turns": True}}, "needs commitment.lock_steps"),
-        ({"goal": {"echo": "every_step", "reaffirm": {"every": 2}}}, "says the goal each step anyway"),
+        ({"goal": {"echo": "every_step", "reaffirm": {"every": 2}}}, "said each step anyway"),
         ({"anonymisation": {"entities": False}}, "changes nothing"),
         ({"scoreboard": {"target_per_step": 1.0, "consequence": "doom"}}, "needs scoreboard.alert_below"),
         ({"steps": 5, "prefix": {"run": "x", "steps": 5}}, "leaves no step"),
