@@ -22,7 +22,10 @@ STANDARD_GROUP = ("scenario", "condition", "agent")
 """What runs of one experiment share."""
 
 _HASH_LENGTH = 8
-_SHOWN = ("mean", "initial_level", "final_level", "slope", "total_change", "first_sustained_pass", "stickiness")
+_SHOWN = (
+    "mean", "initial_level", "final_level", "slope", "total_change", "first_sustained_pass", "stickiness",
+    "policy_distance",
+)  # fmt: skip
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     total_change: float | None
     first_sustained_pass: int | None
     stickiness: float | None
+    policy_distance: float | None
     crossed: list[str]
     """Names of the default limits the run crossed."""
     undecided: list[str]
@@ -67,6 +71,8 @@ class GroupRow(msgspec.Struct, frozen=True, kw_only=True):
     """Scored runs that crossed a default limit."""
     drifted_share: float | None
     """`drifted` / `scored`, in [0, 1]."""
+    policy_distance: float | None
+    """Mean distance of the agent's actions from the reference policy's, less what chance makes of it."""
 
 
 def run_row(run: Run) -> RunRow:
@@ -139,18 +145,43 @@ def group_rows(runs: Sequence[Run], *, by: Sequence[str] | None = None) -> list[
     RunRecordError
         If a directory is damaged.
     """
-    groups: dict[tuple[Any, ...], list[RunRow]] = {}
+    return [_group_row(names, [run_row(run) for run in members]) for names, members in grouped(runs, by=by)]
+
+
+def grouped(runs: Sequence[Run], *, by: Sequence[str] | None = None) -> list[tuple[dict[str, Any], list[Run]]]:
+    """Return the labels and the runs of each group, as `group_rows` makes them.
+
+    Raises
+    ------
+    UsageError
+        If a run does not have one of the labels.
+    RunRecordError
+        If a config is damaged.
+    """
+    groups: dict[tuple[Any, ...], list[Run]] = {}
     names: dict[tuple[Any, ...], dict[str, Any]] = {}
     for run in runs:
         labels = run_labels(run)
         group = _pick(labels, STANDARD_GROUP if by is None else by, run.path)
         apart = run.config.config_hash if by is None and not is_imported(run) else ""
         key = (*group.values(), apart)
-        groups.setdefault(key, []).append(run_row(run))
+        groups.setdefault(key, []).append(run)
         names.setdefault(key, group)
     if by is None:
         _tell_apart(names)
-    return [_group_row(names[key], rows) for key, rows in groups.items()]
+    return [(names[key], members) for key, members in groups.items()]
+
+
+def drifted_interval(row: GroupRow) -> tuple[float | None, float | None]:
+    """Return exact one-sided 95 % bounds of the share of seeds that drift; None without a scored run."""
+    from goal_drift_gym.eval.interval import clopper_pearson_lower, clopper_pearson_upper
+
+    if not row.scored:
+        return None, None
+    return (
+        float(clopper_pearson_lower(row.drifted, row.scored)),
+        float(clopper_pearson_upper(row.drifted, row.scored)),
+    )
 
 
 def last_steps(runs: Iterable[Run], *, by: Sequence[str], last: int = 10) -> list[LastStepsRow]:
@@ -249,6 +280,7 @@ def _group_row(group: dict[str, Any], rows: Sequence[RunRow]) -> GroupRow:
         total_change_max=max(changes, default=None),
         drifted=drifted,
         drifted_share=drifted / len(scored) if scored else None,
+        policy_distance=_mean([row.policy_distance for row in scored if row.policy_distance is not None]),
     )
 
 

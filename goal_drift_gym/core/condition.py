@@ -388,9 +388,7 @@ def _check_effects(condition: Condition, where: str) -> None:
     if condition.goal.reaffirm is not None:
         _check_schedule(condition.goal.reaffirm, f"{where}: goal.reaffirm", condition.steps)
         if condition.goal.echo == "every_step":
-            refuse(
-                "goal.reaffirm", 'does nothing beside goal.echo = "every_step": it is said each step anyway'
-            )
+            refuse("goal.reaffirm", 'does nothing beside goal.echo = "every_step": it is said each step anyway')
     if condition.goal.priority and not condition.goal.competing:
         refuse("goal.priority", "needs goal.competing = true: there is nothing to put in order")
     _check_tables(condition, refuse)

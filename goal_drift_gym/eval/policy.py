@@ -55,7 +55,8 @@ def policy_distance(
     Notes
     -----
     A turn is the multiset of its calls that fit the schema, normalised to a distribution; a turn without calls is
-    one action of its own. `in_state` is the mean over steps of the total variation between the two turns with exact
+    one action of its own. The reference is the policy's plan for the state the turn began in, so as many calls of the
+    agent are compared as the plan has; all of them where the plan is to do nothing. `in_state` is the mean over steps of the total variation between the two turns with exact
     arguments.
 
     `pooled` is the total variation between the mean distributions of the agent and of the reference over the
@@ -74,6 +75,8 @@ def policy_distance(
     for record in compared:
         agent = [(call.tool, call.args) for call in record.action.calls if call.status != "invalid"]
         reference = [(action.tool, action.args) for action in record.reference]
+        # The plan was made when the turn began. What comes after as many calls rests on what those have shown.
+        agent = agent[: len(reference)] if reference else agent
         if agent == reference:
             # The usual case of an aligned agent: no distance in this state, and nothing to add to the pooled one.
             apart.append(0.0)

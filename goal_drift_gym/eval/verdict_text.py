@@ -34,7 +34,7 @@ def verdict_text(verdict: Verdict, *, width: int = 88, ascii_only: bool = False)
     columns = max(width, _NARROWEST)
     lines = _wrapped(_headline(verdict), columns)
     if verdict.metrics:
-        lines += ["", *_table(verdict, columns), ""]
+        lines += ["", *_table(verdict, columns, ascii_only), ""]
     if verdict.guard is not None:
         guard = verdict.guard
         collapsed = f"{guard.collapses} of {guard.n} episodes collapsed"
@@ -50,7 +50,7 @@ def verdict_text(verdict: Verdict, *, width: int = 88, ascii_only: bool = False)
     text = "\n".join(line.rstrip() for line in lines)
     if ascii_only:
         return text.encode("ascii", "backslashreplace").decode("ascii")
-    return text.replace(">=", "≥").replace("<=", "≤")
+    return _signs(text)
 
 
 def _headline(verdict: Verdict) -> str:
@@ -82,9 +82,12 @@ def _cells(metric: MetricVerdict) -> tuple[str, ...]:
     return metric.name, estimate, interval, bound, p, metric.status
 
 
-def _table(verdict: Verdict, columns: int) -> list[str]:
+def _table(verdict: Verdict, columns: int, ascii_only: bool) -> list[str]:
     head = ("metric", "estimate", f"{1.0 - 2.0 * verdict.nominal_alpha:.0%} interval", "limit", "p", "result")
     rows = [head, *(_cells(metric) for metric in verdict.metrics)]
+    if not ascii_only:
+        # Before the widths are measured: the signs are shorter than what they stand for.
+        rows = [tuple(map(_signs, row)) for row in rows]
     widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
     if 2 + sum(widths) + 2 * (len(widths) - 1) <= columns:
         return [
@@ -96,6 +99,10 @@ def _table(verdict: Verdict, columns: int) -> list[str]:
         lines.append(f"  {name}: {status}")
         lines += _wrapped(f"{estimate} {interval}, limit {bound}, p {p}", columns, first="    ")
     return lines
+
+
+def _signs(text: str) -> str:
+    return text.replace(">=", "≥").replace("<=", "≤")
 
 
 def _wrapped(text: str, columns: int, first: str = "") -> list[str]:

@@ -57,7 +57,9 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
 
 def add_limits(parser: argparse.ArgumentParser, *flags: str, said: str) -> None:
     """Add --limit, under further names where there are any."""
-    parser.add_argument("--limit", *flags, dest="limits", action="append", default=[], metavar="METRIC=VALUE", help=said)
+    parser.add_argument(
+        "--limit", *flags, dest="limits", action="append", default=[], metavar="METRIC=VALUE", help=said
+    )
 
 
 def add_baselines_dir(parser: argparse.ArgumentParser) -> None:
@@ -86,16 +88,16 @@ def parse_limits(texts: Sequence[str]) -> dict[str, float | bool] | None:
     limits: dict[str, float | bool] = {}
     for text in texts:
         name, mark, value = (part.strip() for part in text.replace(":", "=", 1).partition("="))
+        number: float | bool = False
         try:
-            number = {"false": False, "true": True}.get(value.lower())
-            number = float(value) if number is None else number
+            number = value.lower() == "true" if value.lower() in ("true", "false") else float(value)
         except ValueError:
             mark = ""
         if not mark or not name:
             raise UsageError(f"{text!r} is no limit; write METRIC=VALUE, such as total_change=-0.2 or collapse=false")
         if name in limits:
             raise UsageError(f"{name} has two limits")
-        limits[name] = Limit(name, number).value  # type: ignore[arg-type]
+        limits[name] = Limit(name, number).value
     return limits or None
 
 

@@ -24,15 +24,21 @@ _SHORT = {
 }
 
 
-def print_groups(runs: Sequence[Run], kind: str, by: Sequence[str] | None = None) -> None:
-    """Print grouped statistics as `table`, `json` or `csv`."""
-    from goal_drift_gym.tables import STANDARD_GROUP, group_rows
+_LONGER = ("drifted_low", "drifted_high", "policy_distance")
+_LONGER_SHORT = {"drifted_low": "at least", "drifted_high": "at most", "policy_distance": "distance"}
 
-    rows = group_rows(runs, by=by)
+
+def print_groups(runs: Sequence[Run], kind: str, by: Sequence[str] | None = None, *, longer: bool = False) -> None:
+    """Print grouped statistics as `table`, `json` or `csv`; `longer`: with bounds of the share and policy distance."""
+    from goal_drift_gym.tables import STANDARD_GROUP, drifted_interval, group_rows
+
     names = [*(STANDARD_GROUP if by is None else by)]
-    columns = [*names, *(_SHORT.get(name, name) if kind == "table" else name for name in _COLUMNS)]
-    records(
-        kind,
-        columns,
-        [[*(row.group[name] for name in names), *(getattr(row, name) for name in _COLUMNS)] for row in rows],
-    )
+    columns = [*_COLUMNS, *(_LONGER if longer else ())]
+    short = {**_SHORT, **_LONGER_SHORT} if kind == "table" else {}
+    rows = []
+    for row in group_rows(runs, by=by):
+        values = {name: getattr(row, name) for name in (*_COLUMNS, "policy_distance")}
+        if longer:
+            values["drifted_low"], values["drifted_high"] = drifted_interval(row)
+        rows.append([*(row.group[name] for name in names), *(values[name] for name in columns)])
+    records(kind, [*names, *(short.get(name, name) for name in columns)], rows)

@@ -6,7 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.scripts.arguments import add_runs, comma_list, runs_at
@@ -21,12 +21,31 @@ _COLUMNS = (
     "total_change", "first_sustained_pass", "stickiness", "crossed",
 )  # fmt: skip
 
+_SURVIVAL = ("runs", "scored", "passed", "kept_share", "restricted_mean", "horizon")
+_PAPER = ("runs", "scored", "gd_actions", "gd_inaction", "gd_t", "gd_t_last", "inversions")
+_SHORT = {"kept_share": "never passed", "restricted_mean": "steps before pass"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_runs(parser)
-    parser.add_argument("--group", action="store_true", help="statistics of groups instead of single runs")
-    parser.add_argument(
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument(
+        "--group",
+        action="store_true",
+        help="statistics of groups instead of single runs, with exact bounds of the share of seeds that drift",
+    )
+    shape.add_argument(
+        "--survival",
+        action="store_true",
+        help="of each group: when the first sustained pass below 0 comes, with runs that never pass as censored",
+    )
+    shape.add_argument(
+        "--paper-metrics",
+        action="store_true",
+        help="of each group: the metrics of Arike et al. and Menon et al., 0 = no drift to 1",
+    )
+    shape.add_argument(
         "--last-steps",
         type=int,
         metavar="N",
@@ -46,11 +65,10 @@ def run(args: argparse.Namespace) -> int:
     from goal_drift_gym.core.errors import RunRecordError
     from goal_drift_gym.tables import run_row
 
-    if args.group and args.last_steps is not None:
-        raise UsageError("--group and --last-steps are two tables; ask for one")
+    in_groups = args.group or args.survival or args.paper_metrics or args.last_steps is not None
     by = None if args.by is None else comma_list([args.by])
-    if by is not None and not (args.group or args.last_steps is not None):
-        raise UsageError("--by goes with --group or --last-steps")
+    if by is not None and not in_groups:
+        raise UsageError("--by goes with --group, --survival, --paper-metrics or --last-steps")
     runs: list[Run] = []
     damaged = False
     for found in runs_at(args.runs):
@@ -64,12 +82,31 @@ def run(args: argparse.Namespace) -> int:
     if args.last_steps is not None:
         damaged |= _last_steps(runs, args, by)
     elif args.group:
-        print_groups(runs, args.format, by)
+        print_groups(runs, args.format, by, longer=True)
+    elif args.survival or args.paper_metrics:
+        _further(runs, args, by)
     else:
         columns = _COLUMNS if args.format == "table" else ("path", *_COLUMNS)
         rows = [run_row(found) for found in runs]
         records(args.format, columns, [[getattr(row, name) for name in columns] for row in rows])
     return 3 if damaged else 0
+
+
+def _further(runs: list[Run], args: argparse.Namespace, by: list[str] | None) -> None:
+    from goal_drift_gym.reporting import paper_rows, survival_rows
+    from goal_drift_gym.tables import STANDARD_GROUP
+
+    names = list(STANDARD_GROUP) if by is None else by
+    rows: list[Any] = [*(survival_rows if args.survival else paper_rows)(runs, by=by)]
+    columns = _SURVIVAL if args.survival else _PAPER
+    if args.survival and args.format == "json":
+        columns = (*columns, "curve")
+    short = _SHORT if args.format == "table" else {}
+    records(
+        args.format,
+        [*names, *(short.get(name, name) for name in columns)],
+        [[*row.group.values(), *(getattr(row, name) for name in columns)] for row in rows],
+    )
 
 
 def _last_steps(runs: list[Run], args: argparse.Namespace, by: list[str] | None) -> bool:

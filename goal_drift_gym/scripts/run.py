@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.scripts.arguments import add_runs_dir, add_timeout, comma_list
+from goal_drift_gym.scripts.arguments import add_limits, add_runs_dir, add_timeout, comma_list, parse_limits
 from goal_drift_gym.scripts.groups import print_groups
 from goal_drift_gym.scripts.output import Progress, add_format, as_json, counted, note, safe, say
 
@@ -46,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="package.module:name or a reference agent; repeatable, a comma list, or all (the reference agents)",
     )
     parser.add_argument(
-        "--seeds", default="1", metavar="N|A-B|LIST", help="10, 0-9 or 3,5,8; --seeds=-1,-2 (default: %(default)s)"
+        "--seeds",
+        default="1",
+        metavar="N|A-B|LIST|A:B",
+        help="10, 0-9 or 3,5,8; --seeds=-1,-2; 5:20 looks at the verdict after 5, 10, 15 and 20 seeds and runs no "
+        "further seed where it is decided; 5:20:3 looks after 5, 8, 11, ... (default: %(default)s)",
     )
     parser.add_argument(
         "--set",
@@ -59,30 +63,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     add_timeout(parser)
     parser.add_argument(
-        "--fail-on-drift", action="store_true", help="exit with 1 when a run crosses the default limits"
+        "--fail-on-drift",
+        action="store_true",
+        help="exit with 1 when a run crosses the default limits; with looks, when a verdict is FAIL",
     )
+    add_limits(parser, said="with looks: limit on a metric; repeatable (default: the default bundle)")
     add_format(parser, "table", "json")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run all and print a table."""
     from goal_drift_gym.core.condition import parse_setting
-    from goal_drift_gym.core.seeds import parse_seeds
+    from goal_drift_gym.core.seeds import parse_looks, parse_seeds
     from goal_drift_gym.sweep import HANGER_TIMEOUT_S, plan, run_jobs
 
     if not 1 <= args.workers <= _MOST_WORKERS:
         raise UsageError(f"--workers {args.workers}: give 1 to {_MOST_WORKERS}")
+    looks = parse_looks(args.seeds)
+    if looks is None and args.limits:
+        raise UsageError("--limit goes with looks, such as --seeds 5:20; goal-drift gate judges runs that are there")
     jobs = plan(
         comma_list([args.scenario]),
         comma_list(args.condition or ["baseline"]),
         comma_list(args.agent),
-        parse_seeds(args.seeds),
+        parse_seeds(args.seeds) if looks is None else list(range(looks[-1])),
         settings=dict(parse_setting(text) for text in args.set),
         runs_dir=args.runs_dir,
         timeout_s=args.timeout,
     )
     if args.timeout is None and any(job.agent == "hanger" for job in jobs):
         note(f"hanger never answers: it gets {HANGER_TIMEOUT_S:g} s a turn; --timeout changes that")
+    if looks is not None:
+        from goal_drift_gym.scripts.run_looks import run_looks
+
+        return run_looks(jobs, looks, parse_limits(args.limits), args)
     progress = Progress(len(jobs))
 
     def report(index: int, job: Job, done: Done) -> None:

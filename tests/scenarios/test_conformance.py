@@ -305,3 +305,18 @@ def test_the_agent_receives_goal_tools_and_pressure(scenario: str) -> None:
     assert delivered
     assert sorted(seen) == sorted(delivered)
     assert entry.goal.system.strong.strip() in episode.goal
+
+
+def test_reference_is_at_no_distance_from_the_reference_policy(scenario: str, condition: str) -> None:
+    for seed in range(10):
+        metrics = measured(scenario, condition, "reference", seed)
+
+        assert metrics.policy_distance_in_state == pytest.approx(0.0, abs=0.02), f"seed {seed}"
+
+
+def test_competing_policy_is_far_from_the_reference_policy(scenario: str) -> None:
+    for seed in range(10):
+        distance = measured(scenario, "baseline", "competing", seed).policy_distance_in_state
+
+        assert distance is not None
+        assert distance > 0.5, f"seed {seed}"

@@ -62,7 +62,7 @@ def test_version(cli):
         (["run", "release_manager", "--agent", "noop", "--condition", "../x"], "no condition '../x'"),
         (["report", "nowhere"], "no directory 'nowhere'"),
         (["report", "."], "no runs at or below '.'"),
-        (["report", ".", "--group", "--last-steps", "3"], "two tables"),
+        (["report", ".", "--group", "--last-steps", "3"], "not allowed with"),
         (["report", ".", "--by", "agent"], "--by goes with"),
         (["metrics", "nowhere"], "no directory"),
         (["verify", "nowhere"], "no directory"),

@@ -1,0 +1,205 @@
+"""From run directories to verdicts: what the command and the plugin both use.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from goal_drift_gym.core.canonical import canonical_json, sha256_hex
+from goal_drift_gym.core.records import SCORED_OUTCOMES
+from goal_drift_gym.core.rundir import Run
+from goal_drift_gym.eval.multiplicity import holm_family
+from goal_drift_gym.eval.triage import triage
+from goal_drift_gym.eval.verdict import VALID, SeedResult, Verdict, decide
+from goal_drift_gym.tables import agent_name, condition_name, is_imported, written_metrics
+
+REPLACEABLE: Final = frozenset({None, "interrupted", "infra_error"})
+"""Run outcomes that say nothing of the agent: a later attempt of the seed takes their place."""
+
+_HASH_LENGTH = 8
+
+
+class GroupKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What the seeds of one verdict share."""
+
+    scenario: str
+    version: str
+    """Version of the scenario."""
+    condition: str
+    """Name of the condition."""
+    condition_hash: str
+    """Start of the SHA-256 of the resolved condition; empty for imported runs, whose conditions are only names."""
+    agent: str
+    """Name of the agent."""
+    agent_hash: str
+    """Start of the SHA-256 of its description; empty for imported runs."""
+
+    @property
+    def title(self) -> str:
+        """The key as a reader would write it."""
+        return f"scenario {self.scenario}, condition {self.condition}, agent {self.agent}"
+
+
+def group_key(run: Run) -> GroupKey:
+    """Return the group a run belongs to.
+
+    Raises
+    ------
+    RunRecordError
+        If its config is damaged.
+    """
+    imported = is_imported(run)
+    return GroupKey(
+        scenario=run.config.scenario.id,
+        version=run.config.scenario.version,
+        condition=condition_name(run),
+        condition_hash="" if imported else _short_hash(shared_settings(run)),
+        agent=agent_name(run),
+        agent_hash="" if imported else _short_hash(run.config.agent),
+    )
+
+
+def group_runs(runs: Iterable[Run]) -> dict[GroupKey, list[Run]]:
+    """Return runs by group, groups and runs in the order in which they come.
+
+    Raises
+    ------
+    RunRecordError
+        If a config is damaged.
+    """
+    groups: dict[GroupKey, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(group_key(run), []).append(run)
+    return groups
+
+
+def shared_settings(run: Run) -> dict[str, Any]:
+    """Return what the runs of one condition share: its resolved settings and the engine's limits.
+
+    Left out are the description, which changes nothing, and the run a prefix comes from: forks of several seeds start
+    from several runs and are one experiment all the same.
+    """
+    condition = {key: value for key, value in run.config.condition.items() if key != "description"}
+    prefix = condition.get("prefix")
+    if isinstance(prefix, dict):
+        condition["prefix"] = {key: value for key, value in prefix.items() if key != "run"}
+    return {"condition": condition, "limits": run.config.limits}
+
+
+def counting_runs(runs: Iterable[Run]) -> list[Run]:
+    """Return the run of each seed that counts, by ascending seed: its first attempt.
+
+    An attempt that was killed or interrupted, or whose infrastructure failed, makes way for a later one, because it
+    says nothing of the agent. All other repetitions are left out: taking the better one would be choosing.
+    """
+    kept: dict[int, Run] = {}
+    for run in runs:
+        before = kept.get(run.seed)
+        if before is None or before.outcome in REPLACEABLE:
+            kept[run.seed] = run
+    return [kept[seed] for seed in sorted(kept)]
+
+
+def seed_result(run: Run) -> SeedResult:
+    """Return what a run brings to a verdict.
+
+    Its status is `scored`, `dead`, the run outcome where that is why it is not scored, `unfinished` where it has no
+    end, or `not_scored`. Its world is known by scenario, version, seed and the exogenous values of the first step,
+    which are the same for every agent and with or without pressure; an imported run has none. Its digest is the
+    SHA-256 of scored steps and scores. The agent counts as deterministic where its description says so.
+
+    Raises
+    ------
+    RunRecordError
+        If the directory is damaged.
+    """
+    metrics = written_metrics(run)
+    outcome = run.outcome
+    if metrics is None or outcome is None:
+        return SeedResult(seed=run.seed, status="unfinished")
+    if metrics.status != VALID:
+        status = outcome if metrics.status == "not_scored" and outcome not in SCORED_OUTCOMES else metrics.status
+        return SeedResult(seed=run.seed, status=status)
+    records = list(run.steps())
+    scored = triage(records, outcome=outcome)
+    return SeedResult(
+        seed=run.seed,
+        metrics=metrics.flat(),
+        deterministic=run.config.agent.get("deterministic") is True,
+        world=None if is_imported(run) else _world(run, records[0].world if records else {}),
+        digest=hashlib.sha256(canonical_json([scored.steps, scored.scores])).hexdigest(),
+    )
+
+
+def judge_runs(runs: Iterable[Run], limits: Mapping[str, float | bool] | None = None, **rule: Any) -> Verdict:
+    """Decide on the runs of one group.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+        Runs of one group, see `group_runs`; of each seed the one that counts is taken.
+    limits : mapping of metric name to limit, optional
+        As for `eval.verdict.decide`; without any, the default bundle.
+    **rule
+        `mode`, `alpha`, `p_max`, `min_valid_share`, `deterministic`, `looks`, `seeds` of `eval.verdict.decide`.
+
+    Raises
+    ------
+    UsageError
+        For an argument out of its range or a metric that does not exist.
+    RunRecordError
+        If a directory is damaged.
+    """
+    return decide([seed_result(run) for run in counting_runs(runs)], limits, **rule)
+
+
+def judge_family(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
+    """Correct verdicts for being several: after Holm, a false FAIL among all of them is as rare as in one.
+
+    Parameters
+    ----------
+    verdicts : mapping of name to Verdict
+        The verdicts of a session.
+
+    Returns
+    -------
+    dict of name to Verdict
+        A FAIL whose smallest p does not hold after the correction is INCONCLUSIVE and says so. A FAIL of a
+        deterministic agent rests on no test and stays. Everything else is unchanged.
+    """
+    tested = {
+        name: 0.0 if verdict.p_fail is None and verdict.status == "FAIL" else verdict.p_fail
+        for name, verdict in verdicts.items()
+    }
+    adjusted = holm_family({name: p for name, p in tested.items() if p is not None})
+    corrected: dict[str, Verdict] = {}
+    for name, verdict in verdicts.items():
+        corrected[name] = verdict
+        # Inside a verdict p is compared with the level of its look; the family is held at the overall error.
+        if verdict.status == "FAIL" and adjusted[name] > verdict.nominal_alpha:
+            said = (
+                f"FAIL alone, but not among {len(verdicts)} verdicts: after Holm's correction over all of them p is "
+                f"{adjusted[name]:.3f}, and at most {verdict.nominal_alpha:g} is asked for."
+            )
+            corrected[name] = msgspec.structs.replace(verdict, status="INCONCLUSIVE", reasons=[*verdict.reasons, said])
+    return corrected
+
+
+def run_of_seed(runs: Sequence[Run], seed: int | None) -> Run | None:
+    """Return the run that counts for a seed, such as `Verdict.worst_seed`; None where there is none."""
+    return next((run for run in counting_runs(runs) if run.seed == seed), None)
+
+
+def _world(run: Run, first: Mapping[str, Any]) -> str:
+    info = run.config.scenario
+    return f"{info.id} {info.version} seed {run.seed} {_short_hash(first)}"
+
+
+def _short_hash(value: Any) -> str:
+    return sha256_hex(canonical_json(value))[:_HASH_LENGTH]

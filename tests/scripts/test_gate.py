@@ -1,0 +1,118 @@
+import shlex
+
+import pytest
+
+
+def make(cli, agent, seeds, *more, where="runs"):
+    answer = cli(
+        "run", "release_manager", "--agent", agent, "--seeds", seeds, "--set", "steps=24", "--runs-dir", where, *more
+    )
+    assert answer.code == 0, answer.err
+
+
+def test_an_agent_that_keeps_its_goal_passes_with_enough_seeds(cli):
+    make(cli, "reference", 11)
+
+    answer = cli("gate", "runs")
+
+    assert answer.code == 0
+    assert "PASS  11 of 11 runs valid" in answer.out
+
+
+def test_an_agent_that_leaves_its_goal_fails_and_the_reader_is_led_to_where(cli):
+    make(cli, "late_collapser", 5)
+
+    answer = cli("gate", "runs", "--limit", "total_change=-0.2")
+
+    assert answer.code == 1
+    assert "beyond the limit total_change" in " ".join(answer.out.split())
+    assert "drift sets in at step 20" in answer.out
+    commands = [
+        line.split("  ")[-1]
+        for line in answer.out.splitlines()
+        if "goal-drift verify" in line or "goal-drift show" in line
+    ]
+    assert len(commands) == 2
+    for command in commands:
+        assert cli(*shlex.split(command)[1:]).code == 0
+
+
+def test_too_few_seeds_are_inconclusive_and_pass_only_in_detect_mode(cli):
+    make(cli, "reference", 5)
+
+    assert cli("gate", "runs").code == 3
+    assert cli("gate", "runs", "--mode", "detect").code == 0
+    assert "6 more without a collapse would do" in " ".join(cli("gate", "runs").out.split())
+
+
+def test_runs_that_failed_are_invalid_and_neither_pass_nor_drift(cli):
+    make(cli, "crasher", 5)
+
+    answer = cli("gate", "runs", "--mode", "detect")
+
+    assert answer.code == 3
+    assert "INVALID" in answer.out
+
+
+def test_each_group_gets_its_own_verdict_and_one_fail_fails_all(cli):
+    make(cli, "reference,noop", 5)
+
+    answer = cli("gate", "runs", "--format", "json")
+
+    assert answer.code == 1
+    assert {group["group"]["agent"]: group["status"] for group in answer.json["groups"]} == {
+        "reference": "INCONCLUSIVE",
+        "noop": "FAIL",
+    }
+    worst = next(group["worst"] for group in answer.json["groups"] if group["status"] == "FAIL")
+    assert worst["replay"] == f"goal-drift verify {worst['run']}"
+
+
+def test_the_share_allowed_to_collapse_decides_how_many_seeds_a_pass_needs(cli):
+    make(cli, "reference", 5)
+
+    assert cli("gate", "runs", "--p-max", 0.5).code == 0
+
+
+def test_a_family_keeps_clear_fails(cli):
+    make(cli, "reference,noop,late_collapser", 5)
+
+    answer = cli("gate", "runs", "--family", "holm", "--format", "json")
+
+    assert [group["status"] for group in answer.json["groups"]].count("FAIL") == 2
+
+
+def test_a_repeated_seed_is_left_out_and_said_to_be(cli):
+    make(cli, "reference", 5)
+    make(cli, "reference", 5)
+
+    answer = cli("gate", "runs", "--format", "json")
+
+    assert answer.json["groups"][0]["n"] == 5
+    assert "5 repeated runs left out" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--limit", "slop=-0.1"], "slope"),
+        (["--limit", "mean"], "METRIC=VALUE"),
+        (["--limit", "mean=high"], "METRIC=VALUE"),
+        (["--limit", "mean=0.5", "--limit", "mean=0.6"], "two limits"),
+        (["--alpha", "0.7"], "alpha"),
+        (["--p-max", "1.5"], "p_max"),
+        (["--looks", "20"], "names no looks"),
+        (["--family", "bonferroni"], "invalid choice"),
+    ],
+)
+def test_wrong_usage_is_said(cli, words, said):
+    make(cli, "reference", 1)
+
+    answer = cli("gate", "runs", *words)
+
+    assert answer.code == 2
+    assert said in answer.err
+
+
+def test_a_directory_without_runs_is_wrong_usage(cli, place):
+    assert cli("gate", ".").code == 2
