@@ -56,8 +56,8 @@ def policy_distance(
     -----
     A turn is the multiset of its calls that fit the schema, normalised to a distribution; a turn without calls is
     one action of its own. The reference is the policy's plan for the state the turn began in, so as many calls of the
-    agent are compared as the plan has; all of them where the plan is to do nothing. `in_state` is the mean over steps of the total variation between the two turns with exact
-    arguments.
+    agent are compared as the plan has; all of them where the plan is to do nothing. `in_state` is the mean over steps
+    of the total variation between the two turns with exact arguments.
 
     `pooled` is the total variation between the mean distributions of the agent and of the reference over the
     episode, minus its mean under swapping the labels agent and reference within each step with probability 1/2.
