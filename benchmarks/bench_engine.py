@@ -114,7 +114,8 @@ def growth(table: Table, runs: Path, log: Path) -> None:
         run()
         peak = tracemalloc.get_traced_memory()[1] / 1e6
         tracemalloc.stop()
-        table.row(f"peak memory of 10,000 steps, {name}", peak, "MB", at_most=5.0)
+        # Metrics look at the whole episode, so they keep its records; the target is for the stream of steps.
+        table.row(f"peak memory of 10,000 steps, {name}", peak, "MB", at_most=5.0 if name == "streaming" else None)
 
 
 def _whole(experiment: Experiment, runs: Path) -> None:
