@@ -92,7 +92,7 @@ def local_model(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     session.install(".")
-    session.run("python", "benchmarks/run.py", *session.posargs)
+    session.run("python", "benchmarks/run.py", *(session.posargs or ["--quick"]))
 
 
 @nox.session
