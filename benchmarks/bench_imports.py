@@ -39,11 +39,13 @@ def paired(
 ) -> tuple[float, float]:
     """Return the median milliseconds of two interpreter calls, run in turn."""
     seconds: tuple[list[float], list[float]] = ([], [])
+    # A shell that forbids bytecode caches would have every start compile everything again.
+    bare_environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     for number in range(rounds + 1):
         for kept, arguments in zip(seconds, (one, other), strict=True):
             begun = time.perf_counter()
             subprocess.run(
-                [sys.executable, *arguments], check=True, capture_output=True, env={**os.environ, **(environment or {})}
+                [sys.executable, *arguments], check=True, capture_output=True, env={**bare_environment, **(environment or {})}
             )
             if number:
                 kept.append(time.perf_counter() - begun)
