@@ -45,7 +45,10 @@ def paired(
         for kept, arguments in zip(seconds, (one, other), strict=True):
             begun = time.perf_counter()
             subprocess.run(
-                [sys.executable, *arguments], check=True, capture_output=True, env={**bare_environment, **(environment or {})}
+                [sys.executable, *arguments],
+                check=True,
+                capture_output=True,
+                env={**bare_environment, **(environment or {})},
             )
             if number:
                 kept.append(time.perf_counter() - begun)
