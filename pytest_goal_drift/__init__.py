@@ -10,10 +10,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_goal_drift.markers import DriftLimits, drift_scenario, drift_threshold
+    from pytest_goal_drift.markers import DriftLimits, drift_scenario, drift_threshold, drift_twin
     from pytest_goal_drift.plan import DriftWarning
     from pytest_goal_drift.runs import DriftRun, DriftRuns
-    from pytest_goal_drift.verdict import DriftDecision, DriftGroup, DriftSeed, DriftVerdict
+    from pytest_goal_drift.verdict import (
+        DriftDecision,
+        DriftGroup,
+        DriftSeed,
+        DriftTwin,
+        DriftVerdict,
+        every_seed_within_limits,
+    )
 
 __all__ = [
     "DriftDecision",
@@ -22,10 +29,13 @@ __all__ = [
     "DriftRun",
     "DriftRuns",
     "DriftSeed",
+    "DriftTwin",
     "DriftVerdict",
     "DriftWarning",
     "drift_scenario",
     "drift_threshold",
+    "drift_twin",
+    "every_seed_within_limits",
 ]
 
 _HOMES = {
@@ -35,10 +45,13 @@ _HOMES = {
     "DriftRun": "runs",
     "DriftRuns": "runs",
     "DriftSeed": "verdict",
+    "DriftTwin": "verdict",
     "DriftVerdict": "verdict",
     "DriftWarning": "plan",
     "drift_scenario": "markers",
     "drift_threshold": "markers",
+    "drift_twin": "markers",
+    "every_seed_within_limits": "verdict",
 }
 
 

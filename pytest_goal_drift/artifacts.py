@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from goal_drift_gym.core.canonical import canonical_json, sha256_hex
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.provenance import utc_now
@@ -68,7 +70,13 @@ def _body(group: DriftGroup, decision: DriftDecision, text: str) -> dict[str, An
         "limits": dict(group.limits),
         "verdict": decision.word,
         "reason": decision.reason,
+        "mode": group.mode,
+        "looks": None if group.looks is None else list(group.looks),
+        "without": list(group.without),
+        "evidence": None if decision.verdict is None else msgspec.to_builtins(decision.verdict),
+        "baseline": decision.against or None,
         "planned": list(group.planned),
+        "not_needed": list(group.not_needed),
         "missing": {str(seed): why for seed, why in group.missing.items()},
         "reruns_ignored": group.reruns,
         "seeds": [
@@ -77,6 +85,7 @@ def _body(group: DriftGroup, decision: DriftDecision, text: str) -> dict[str, An
                 "outcome": seed.outcome,
                 "status": seed.status,
                 "run": seed.run,
+                "twin": None if seed.twin is None else seed.twin.run,
                 "values": dict(seed.values),
                 "crossings": [crossing.message for crossing in seed.crossings],
             }

@@ -5,16 +5,28 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
 
 from pytest_goal_drift.artifacts import keep_verdict
+from pytest_goal_drift.baselining import against_baseline
+from pytest_goal_drift.family import Judged, corrected
 from pytest_goal_drift.groups import LOST, SETUP_FAILED, GroupState, Row, row_of
 from pytest_goal_drift.message import verdict_text
-from pytest_goal_drift.plan import ALL_SEEDS, seed_id
+from pytest_goal_drift.plan import ALL_SEEDS, seed_id, tell
 from pytest_goal_drift.services import services_of
-from pytest_goal_drift.verdict import DriftDecision, DriftGroup, DriftVerdict, decide, make_group
+from pytest_goal_drift.verdict import (
+    DriftDecision,
+    DriftGroup,
+    DriftVerdict,
+    decide,
+    inconclusive_policy,
+    make_group,
+)
+from pytest_goal_drift.worker import NOT_SEEN, XPASS
 
 Outcome = Literal["passed", "failed", "skipped"]
 _PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
@@ -32,46 +44,85 @@ class Conclusion:
         self._config = session.config
         self._services = services_of(session.config)
 
-    def conclude(self, state: GroupState) -> list[Row]:
-        """Make the verdict of a group, report it, and return its line of the table."""
-        if state.head["kind"] == ALL_SEEDS:
-            return [self._conclude_whole(state)]
-        missing = state.missing(self._stopped)
+    def conclude(self, states: Sequence[GroupState]) -> list[Row]:
+        """Make the verdicts of a session, report them, and return their lines of the table in the same order."""
+        found = [None if state.head["kind"] == ALL_SEEDS else self._decide(state) for state in states]
+        if self._services.settings.family == "holm":
+            found = corrected(found)
+        rows: list[Row] = []
+        for state, judged in zip(states, found, strict=True):
+            if state.head["kind"] == ALL_SEEDS:
+                rows.append(self._conclude_whole(state))
+            elif judged is not None:
+                rows.append(self._report(state, *judged))
+        return rows
+
+    def _decide(self, state: GroupState) -> Judged | None:
+        """Return a group and its verdict; None where all its seeds were deselected."""
         if state.selected is not None and not state.selected and not state.records:
-            return []
+            return None
         head = {**state.head, "reruns": state.reruns}
-        group = make_group(head, list(state.records.values()), missing)
-        decision = decide(group, self._config)
+        group = make_group(head, list(state.records.values()), state.missing(self._stopped), sorted(state.decided))
+        return group, against_baseline(group, decide(group, self._config), self._services)
+
+    def _report(self, state: GroupState, group: DriftGroup, decision: DriftDecision) -> Row:
         row = row_of(group, decision)
-        if decision.word in ("no gate", "not run") and not (group.gate and LOST in missing.values()):
-            return [row]
+        if decision.word in ("no gate", "not run") and not (group.gate and LOST in group.missing.values()):
+            return row
+        policy = inconclusive_policy(group, self._services.settings.inconclusive)
+        outcome, extra = self._outcome(group, decision, state, policy)
         text = verdict_text(group, decision, self._services, state.head["kind"])
-        if decision.word != "pass":
+        if decision.word == "inconclusive" and outcome == "failed" and policy != "fail":
+            text = f"{XPASS} {self._expectation(state)}\n{NOT_SEEN}\n\n{text}"
+        if decision.word != "pass" and outcome != "passed":
             text = keep_verdict(group, decision, text, self._services.settings.artifacts_dir)
+        if decision.word == "inconclusive" and outcome == "passed" and "wasxfail" not in extra:
+            self._tell(group, decision, policy, state.location)
         error = DriftVerdict(text, decision=decision, group=group)
-        outcome, extra = self._outcome(group, decision, state)
         self.retry[group.nodeid] = [
             state.nodeids.get(seed, group.nodeid.replace("all_seeds", seed_id(seed))) for seed in group.planned
         ]
-        self._emit(state, outcome, error, extra, verdict_properties(group, decision))
-        return [row]
+        self._emit(state, outcome, error, extra, verdict_properties(group, decision), text)
+        return replace(row, expected=outcome == "skipped" and "wasxfail" in extra)
 
-    def _outcome(self, group: DriftGroup, decision: DriftDecision, state: GroupState) -> tuple[Outcome, dict[str, Any]]:
-        """Return how the verdict is reported, in the light of an `xfail` mark and of `--drift-strict`."""
+    def _outcome(
+        self, group: DriftGroup, decision: DriftDecision, state: GroupState, policy: str
+    ) -> tuple[Outcome, dict[str, Any]]:
+        """Return how the verdict is reported, in the light of an `xfail` mark, `--drift-strict` and the policy."""
         expected = next((entry for entry in state.expected if entry["covers"]), None)
         seed_failed = any(entry["seed_failed"] for entry in state.expected)
-        if decision.word == "pass":
-            if expected is None or seed_failed:
-                return "passed", {}
-            if any(entry["strict"] for entry in state.expected):
-                return "failed", {"longrepr": f"[XPASS(strict)] {expected['reason']}".strip()}
-            return "passed", {"wasxfail": expected["reason"]}
+        strict = any(entry["strict"] for entry in state.expected)
         if decision.word == "fail" and expected is not None:
             return "skipped", {"wasxfail": expected["reason"]}
+        path, line, _ = state.location
+        place = (path, (line or 0) + 1)
+        if decision.word == "inconclusive":
+            if policy == "fail" or (strict and expected is not None and not seed_failed):
+                return "failed", {}
+            if policy == "skip":
+                return "skipped", {"longrepr": (*place, f"drift verdict inconclusive: {decision.reason}")}
+        if decision.word in ("pass", "inconclusive"):
+            if expected is None or seed_failed:
+                return "passed", {}
+            if strict:
+                return "failed", {"longrepr": f"{XPASS} {expected['reason']}".strip()}
+            return "passed", {"wasxfail": expected["reason"]}
         if decision.word == "incomplete" and not self._services.settings.strict and not _broken(group):
-            path, line, _ = state.location
-            return "skipped", {"longrepr": (path, (line or 0) + 1, f"drift verdict incomplete: {decision.reason}")}
+            return "skipped", {"longrepr": (*place, f"drift verdict incomplete: {decision.reason}")}
         return "failed", {}
+
+    @staticmethod
+    def _expectation(state: GroupState) -> str:
+        return next((str(entry["reason"]) for entry in state.expected if entry["covers"]), "")
+
+    def _tell(
+        self, group: DriftGroup, decision: DriftDecision, policy: str, location: tuple[str, int | None, str]
+    ) -> None:
+        """Warn of an inconclusive verdict that passes where that was asked for, or where limits were crossed."""
+        if policy != "warn" and not group.crossed:
+            return
+        text = f"{group.nodeid.replace('[all_seeds]', '')}: no verdict: {decision.reason}"
+        tell(self._config, text, group.nodeid, location)
 
     def _conclude_whole(self, state: GroupState) -> Row:
         row = Row(**state.whole["row"]) if state.whole and state.whole["row"] else _empty_row(state)
@@ -95,6 +146,7 @@ class Conclusion:
         error: AssertionError,
         extra: dict[str, Any],
         properties: list[tuple[str, object]],
+        text: str = "",
     ) -> None:
         """Report a verdict as if a test of its own had run."""
         nodeid, location = state.head["group"], state.location
@@ -111,6 +163,7 @@ class Conclusion:
                 longrepr=_longrepr(error, outcome, extra) if is_call else None,
                 when=when,
                 user_properties=properties,
+                sections=[("goal drift verdict", text)] if is_call and text and outcome == "passed" else (),
             )
             if is_call and "wasxfail" in extra:
                 report.wasxfail = extra["wasxfail"]

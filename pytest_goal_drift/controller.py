@@ -5,6 +5,7 @@ Everything here fails closed: what was planned and did not arrive is said, and i
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,10 @@ class Controller:
         self.config = config
         self.states: dict[str, GroupState] = {}
         self.rows: list[Row] = []
+        self.totals: list[str] = []
+        """Lines on what was planned and what was run."""
         self._usage_error: str | None = None
+        self._ledger: tempfile.TemporaryDirectory[str] | None = None
         self._internal_error = False
         self.retry: dict[str, list[str]] = {}
         """Node id of a verdict -> the items to run again for it."""
@@ -39,10 +43,17 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker where runs go: it may be started elsewhere."""
+        if self._ledger is None and self._looks():
+            # Beside the run directories it would outlive a session that is killed in them.
+            self._ledger = tempfile.TemporaryDirectory(prefix="goal-drift-", ignore_cleanup_errors=True)
         node.workerinput["goal_drift"] = {
             "root": str(self.config.rootpath),
             "start": str(self.config.invocation_params.dir),
+            "ledger": None if self._ledger is None else self._ledger.name,
         }
+
+    def _looks(self) -> bool:
+        return ":" in str(self.config.getoption("drift_seeds") or self.config.getini("drift_seeds"))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -78,6 +89,8 @@ class Controller:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Have `--lf` run the seeds of a failed verdict, and never let a broken session end as a success."""
+        if self._ledger is not None:
+            self._ledger.cleanup()
         if self._internal_error and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         cache = getattr(self.config, "cache", None)
@@ -99,8 +112,9 @@ class Controller:
 
     def _conclude(self, session: pytest.Session, stopped: bool) -> None:
         from pytest_goal_drift.conclusion import Conclusion
+        from pytest_goal_drift.terminal import totals
 
         conclusion = Conclusion(session, stopped)
-        for state in sorted(self.states.values(), key=lambda state: state.order):
-            self.rows += conclusion.conclude(state)
+        self.rows += conclusion.conclude(sorted(self.states.values(), key=lambda state: state.order))
+        self.totals = totals(self.rows)
         self.retry = conclusion.retry

@@ -33,18 +33,34 @@ def experiment_of(item: pytest.Item) -> Experiment:
 
 def counted_run(item: pytest.Item, experiment: Experiment, agent: Agent, seed: int) -> DriftRun:
     """Run an episode that counts for the item's verdict."""
-    run = _run(services_of(item.config), experiment, agent, seed)
+    services = services_of(item.config)
+    run = _run(services, experiment, agent, seed)
+    without = item.stash[PLAN].without if PLAN in item.stash else ()
+    if without:
+        from pytest_goal_drift.twinning import twin_of
+
+        run.twin = _run(services, twin_of(experiment, without), services.another(agent), seed)
     # Read while it is certain to be there: what the test does with the directory is its own business.
-    _ = run.values, run.outcome
+    _ = run.result, run.values, run.outcome
+    if run.twin is not None:
+        _ = run.twin.result, run.twin.values, run.twin.outcome
     item.stash.setdefault(RUNS, []).append(run)
     return run
 
 
 def all_runs(item: pytest.Item, experiment: Experiment, agent: Agent) -> DriftRuns:
-    """Run all seeds of an item, one after the other."""
+    """Run the seeds of an item, one after the other: all of them, or until a look has decided."""
     if PLAN not in item.stash:
         pytest.fail("name drift_runs in the arguments of the test: asked for later, it has no verdict", pytrace=False)
-    return DriftRuns([counted_run(item, experiment, agent, seed) for seed in item.stash[PLAN].seeds])
+    from pytest_goal_drift.looking import decided_early
+
+    services, plan = services_of(item.config), item.stash[PLAN]
+    for position, seed in enumerate(plan.seeds):
+        if decided_early(item, position) is not None:
+            break
+        counted_run(item, experiment, agent if position == 0 else services.another(agent), seed)
+    runs: list[DriftRun] = item.stash[RUNS]
+    return DriftRuns(runs)
 
 
 def episode_factory(request: pytest.FixtureRequest) -> EpisodeFactory:

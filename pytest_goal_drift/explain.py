@@ -9,10 +9,20 @@ import textwrap
 from collections.abc import Sequence
 
 from goal_drift_gym.core.records import Adversary, Call, StepRecord
+from goal_drift_gym.eval.events import event_steps
 
 _TEXT_WIDTH = 160
 _MOST_CALLS = 6
 _MOST_VIOLATIONS = 4
+_MOST_EVENTS = 3
+_EVENTS = {
+    "budget_refused": "call refused by the budget",
+    "phase_change": "phase change",
+    "shock": "shock",
+    "summary": "summary of what came before",
+    "tool_failure": "tool failure",
+    "truncation": "context truncated",
+}
 
 
 def turning_step(steps: Sequence[StepRecord], threshold: float = 0.0) -> StepRecord | None:
@@ -63,6 +73,9 @@ def story(steps: Sequence[StepRecord]) -> list[str]:
         lines.append(f"violation {violation.constraint}: {violation.detail or f'by {violation.amount:g}'}")
     if len(step.violations) > _MOST_VIOLATIONS:
         lines.append(f"and {len(step.violations) - _MOST_VIOLATIONS} more violations")
+    before = _events_before(steps, step.step)
+    if before:
+        lines.append(f"before it: {before}")
     pressure = last_pressure(steps, step.step)
     if pressure is None:
         return [*lines, "no pressure message came before it"]
@@ -70,6 +83,17 @@ def story(steps: Sequence[StepRecord]) -> list[str]:
     how = "on a tool result" if message.position == "tool_result" else "in the observation"
     text = textwrap.shorten(message.text, _TEXT_WIDTH, placeholder=" ...")
     return [*lines, f'last pressure, step {at}, {message.source} {how}, intensity {message.intensity:.2g}: "{text}"']
+
+
+def _events_before(steps: Sequence[StepRecord], until: int) -> str:
+    """Return the last events that change an agent's situation, each with the step it last came in."""
+    latest: dict[str, int] = {}
+    for kind, at in event_steps(steps).items():
+        past = [number for number in at if number <= until]
+        if kind in _EVENTS and past:
+            latest[kind] = past[-1]
+    nearest = sorted(latest, key=lambda kind: (-latest[kind], kind))[:_MOST_EVENTS]
+    return ", ".join(f"{_EVENTS[kind]} at step {latest[kind]}" for kind in nearest)
 
 
 def _fell(step: StepRecord) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_goal_drift.plan import ALL_SEEDS
+from pytest_goal_drift.plan import ALL_SEEDS, HEAD
 from pytest_goal_drift.wire import parse_seeds
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_goal_drift.verdict import DriftDecision, DriftGroup
 
+SCORED = "scored"
 LOST = "no report arrived"
 SETUP_FAILED = "set-up failed"
 SKIPPED = "skipped"
@@ -29,7 +30,7 @@ class GroupState:
     """What is known of one group so far."""
 
     head: dict[str, Any]
-    """`group`, `kind`, `scenario`, `condition`, `limits`, `gate` and `seeds` (all that were planned)."""
+    """What `plan.Plan.head` says, with `seeds` parsed."""
     location: tuple[str, int | None, str]
     selected: set[int] | None = None
     """Seeds that were not deselected; None while no plan arrived."""
@@ -37,6 +38,8 @@ class GroupState:
     """The first attempt of each seed."""
     without: dict[int, str] = field(default_factory=dict)
     """Seeds that reported and gave no run, and why."""
+    decided: set[int] = field(default_factory=set)
+    """Seeds that were not run because an earlier look had decided."""
     nodeids: dict[int, str] = field(default_factory=dict)
     expected: list[dict[str, Any]] = field(default_factory=list)
     """What an `xfail` mark of the test expects."""
@@ -50,7 +53,7 @@ class GroupState:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> GroupState:
         """Return the state of a group of which nothing but a plan or a report is known."""
-        head = {key: data[key] for key in ("group", "kind", "scenario", "condition", "limits", "gate")}
+        head = {key: data[key] for key in HEAD}
         head["seeds"] = parse_seeds(data["seeds"])
         path, _, name = data["group"].partition("::")
         return cls(head, (path, None, name))
@@ -78,10 +81,12 @@ class GroupState:
         self.nodeids[seed] = report.nodeid
         if "xfail" in data:
             self.expected.append(data["xfail"])
-        if record is None:
+        if "decided" in data:
+            self.decided.add(seed)
+        elif record is None:
             self.without[seed] = SKIPPED if report.skipped else SETUP_FAILED
         elif seed not in self.records:
-            self.records[seed] = record
+            self.records[seed] = {**record, "nodeid": report.nodeid}
             self.without.pop(seed, None)
         elif report.when == "call":
             self.reruns += 1
@@ -90,7 +95,7 @@ class GroupState:
         """Return the seeds without a run, and why."""
         found: dict[int, str] = {}
         for seed in self.head["seeds"]:
-            if seed in self.records:
+            if seed in self.records or seed in self.decided:
                 continue
             if seed in self.without:
                 found[seed] = self.without[seed]
@@ -116,11 +121,20 @@ class Row:
     final_mean: float | None = None
     final_min: float | None = None
     worst: str = ""
+    expected: bool = False
+    """An `xfail` mark asks for this."""
+    valid: int = 0
+    dead: int = 0
+    not_needed: int = 0
+    """Seeds left out because an earlier look had decided."""
+    runs: int = 0
+    """Episodes: two a seed with twins."""
 
 
 def row_of(group: DriftGroup, decision: DriftDecision) -> Row:
     """Return the line of a group."""
-    found = (seed.values.get("final_level") for seed in group.seeds)
+    looked_at = group.looked_at(decision)
+    found = (seed.values.get("final_level") for seed in looked_at.seeds)
     levels = [float(level) for level in found if level is not None]
     return Row(
         nodeid=group.nodeid,
@@ -133,12 +147,16 @@ def row_of(group: DriftGroup, decision: DriftDecision) -> Row:
         note=decision.reason,
         final_mean=sum(levels) / len(levels) if levels else None,
         final_min=min(levels) if levels else None,
-        worst=_worst(group),
+        worst=_worst(looked_at),
+        valid=sum(seed.status == SCORED for seed in group.seeds),
+        dead=sum(seed.status == "dead" for seed in group.seeds),
+        not_needed=len(group.not_needed),
+        runs=sum(1 if seed.twin is None else 2 for seed in group.seeds),
     )
 
 
 def _worst(group: DriftGroup) -> str:
-    """Return the limit that most seeds crossed, with the worst value."""
+    """Return the limit that most seeds crossed, with the worst value; a twin's is the difference."""
     found: dict[str, list[Any]] = {}
     for seed in group.seeds:
         for crossing in seed.crossings:

@@ -18,7 +18,8 @@ def pytest_drift_verdict(group: DriftGroup, config: pytest.Config) -> DriftDecis
     """Decide whether a test passes, given all its seeds; the first answer that is not None counts.
 
     Called once a test with a verdict: in the controller for `drift_run`, in the process of the test for
-    `drift_runs`. Without an own answer every seed has to keep every limit. A rule that lets one seed in ten drift::
+    `drift_runs`. Without an own answer the seeds are judged by what they show (docs/verdict.md);
+    `every_seed_within_limits(group)` is a rule without statistics. A rule that lets one seed in ten drift::
 
         from pytest_goal_drift import DriftDecision
 

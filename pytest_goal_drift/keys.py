@@ -29,5 +29,7 @@ RECORD: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 """What was sent of an item's run."""
 JUDGED: pytest.StashKey[tuple[DriftGroup, DriftDecision]] = pytest.StashKey()
 """The seeds and the verdict of an item that ran all seeds."""
+DECIDED: pytest.StashKey[str] = pytest.StashKey()
+"""Why an item was left out: an earlier look had decided."""
 REFUSED: pytest.StashKey[set[str]] = pytest.StashKey()
 """Names of properties that could not be sent and have failed the item already."""

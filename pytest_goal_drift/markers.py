@@ -1,11 +1,12 @@
-"""Typed forms of the two markers.
+"""Typed forms of the markers.
 
 PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import pytest
 
@@ -58,13 +59,18 @@ DriftLimits = TypedDict(
 """The metrics that can be limited, each with the type of its limit."""
 
 
-def drift_threshold(*, gate: bool = True, **limits: Unpack[DriftLimits]) -> pytest.MarkDecorator:
+def drift_threshold(
+    *, gate: bool = True, mode: Literal["detect", "gate"] | None = None, **limits: Unpack[DriftLimits]
+) -> pytest.MarkDecorator:
     """Judge the runs of a test that uses `drift_run` or `drift_runs`.
 
     Parameters
     ----------
     gate
         False: measure only; no verdict is made.
+    mode
+        `detect`: the test fails only where drift is shown. `gate`: it fails unless the absence of drift is shown. By
+        default as `--drift-mode` has it.
     **limits
         A metric and the last value that is still allowed: `slope=-0.01` asks for slope >= -0.01, `stickiness=2.0`
         for stickiness <= 2.0, `collapse=False` for none. Names with a dot are given as
@@ -77,7 +83,40 @@ def drift_threshold(*, gate: bool = True, **limits: Unpack[DriftLimits]) -> pyte
         The same as `pytest.mark.drift_threshold(...)`. Limits are checked when the test is collected.
     """
     marker: pytest.MarkDecorator = pytest.mark.drift_threshold
-    return marker.with_args(**(dict(limits) if gate else {"gate": gate, **limits}))
+    given: dict[str, Any] = {"gate": gate} if not gate else {}
+    given |= {} if mode is None else {"mode": mode}
+    return marker.with_args(**given, **limits)
+
+
+def drift_twin(
+    *,
+    without: str | Sequence[str] = "pressure",
+    mode: Literal["detect", "gate"] | None = None,
+    **limits: Unpack[DriftLimits],
+) -> pytest.MarkDecorator:
+    """Judge what the pressure changes: each seed is run with it and without it, in the same world.
+
+    Parameters
+    ----------
+    without
+        The part of the condition that the twin is run without: `pressure`, `friction`, `shocks`, ..., or several.
+    mode
+        As for `drift_threshold`.
+    **limits
+        A metric and the largest loss it may have: `final_level=-0.4` asks that the final level with the pressure is
+        at most 0.4 below the one without. Metrics that are judged seed by seed have no difference. Without any,
+        `goal_drift_gym.eval.twins.TWIN_LIMITS` count.
+
+    Returns
+    -------
+    MarkDecorator
+        The same as `pytest.mark.drift_twin(...)`. `drift_run` is the run with the pressure, `drift_run.twin` the one
+        without.
+    """
+    marker: pytest.MarkDecorator = pytest.mark.drift_twin
+    given: dict[str, Any] = {} if without == "pressure" else {"without": without}
+    given |= {} if mode is None else {"mode": mode}
+    return marker.with_args(**given, **limits)
 
 
 def drift_scenario(name: str, condition: str | Condition = "baseline", **settings: Any) -> pytest.MarkDecorator:

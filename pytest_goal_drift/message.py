@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pytest_goal_drift.explain import story
 from pytest_goal_drift.plan import ALL_SEEDS
 
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from pytest_goal_drift.services import Services
     from pytest_goal_drift.verdict import DriftDecision, DriftGroup, DriftSeed
 
-_MOST_SEEDS = 3
+_MOST_SEEDS = 1
 _MOST_IN_ONE_LINE = 12
+_WIDTH = 110
 
 
 def verdict_text(group: DriftGroup, decision: DriftDecision, services: Services, kind: str) -> str:
@@ -28,34 +31,57 @@ def verdict_text(group: DriftGroup, decision: DriftDecision, services: Services,
 
 
 def _lines(group: DriftGroup, decision: DriftDecision, services: Services, kind: str) -> Iterator[str]:
-    from goal_drift_gym.eval.limits import Limit
-
     yield f"goal drift verdict {decision.word}: {decision.reason or 'no reason given'}"
     yield f"  scenario {group.scenario}, condition {group.condition}, agent {group.agent}"
-    yield "  limits: " + ", ".join(Limit(name, value).rule for name, value in group.limits.items())
+    if group.without:
+        yield f"  judged by the difference to the same seed without {' and '.join(group.without)}"
+    if decision.against:
+        yield f"  judged by the difference to baseline {decision.against} (A); B are the runs of this session"
+    yield from _evidence(group, decision)
     if group.reruns:
         yield f"  {group.reruns} later attempts are ignored: the first attempt of a seed counts"
-    worst = [*group.crossed, *group.undecided]
+    judged = group.looked_at(decision)
+    worst = _worst_first([*judged.crossed, *judged.undecided], decision)
     for seed in worst[:_MOST_SEEDS]:
         yield ""
         yield from _seed(seed, services, group, kind)
     rest = worst[_MOST_SEEDS:]
     if rest:
         yield ""
-        yield f"{len(rest)} more seeds:"
+        yield "1 more seed:" if len(rest) == 1 else f"{len(rest)} more seeds:"
         for seed in rest[:_MOST_IN_ONE_LINE]:
-            yield f"  seed {seed.seed}: {_crossings(seed)}; {_shown(seed, services)}"
+            yield f"  seed {seed.seed}: {_crossings(seed, limits=False)}; {_shown(seed, services)}"
         if len(rest) > _MOST_IN_ONE_LINE:
             yield f"  and {len(rest) - _MOST_IN_ONE_LINE} more"
     if group.missing and decision.word in ("fail", "invalid"):
         yield f"{len(group.missing)} of {len(group.planned)} seeds gave no run"
 
 
+def _evidence(group: DriftGroup, decision: DriftDecision) -> Iterator[str]:
+    from goal_drift_gym.eval.limits import Limit
+
+    if decision.verdict is None or not decision.verdict.metrics:
+        yield "  limits: " + ", ".join(Limit(name, value).rule for name, value in group.limits.items())
+        return
+    # What each metric says stands in the table.
+    named = (*(f"{metric.name} " for metric in decision.verdict.metrics), "the limit ")
+    kept = [reason for reason in decision.verdict.reasons if not reason.startswith(named)]
+    verdict = msgspec.structs.replace(decision.verdict, reasons=kept)
+    for line in verdict.to_text(width=_WIDTH, ascii_only=True).splitlines():
+        yield f"  {line}".rstrip()
+
+
+def _worst_first(seeds: list[DriftSeed], decision: DriftDecision) -> list[DriftSeed]:
+    worst = None if decision.verdict is None else decision.verdict.worst_seed
+    return sorted(seeds, key=lambda seed: seed.seed != worst)
+
+
 def _seed(seed: DriftSeed, services: Services, group: DriftGroup, kind: str) -> Iterator[str]:
     from goal_drift_gym.core.errors import GoalDriftError
     from goal_drift_gym.core.rundir import load_run
 
-    yield f"seed {seed.seed}: {_crossings(seed)}"
+    worst = "worst seed" if len(group.crossed) > 1 and seed.crossed else "seed"
+    yield f"{worst} {seed.seed}: {_crossings(seed)}"
     path = services.config.rootpath / seed.run
     try:
         run = load_run(path)
@@ -71,12 +97,14 @@ def _seed(seed: DriftSeed, services: Services, group: DriftGroup, kind: str) -> 
         yield f"  {line}"
     shown = shlex.quote(_shown(seed, services))
     yield f"  run:    {_shown(seed, services)}"
+    if seed.twin is not None:
+        yield f"  twin:   {_from_start(services, Path(seed.twin.run))}"
     yield f"  check:  goal-drift verify {shown}"
     yield f"  look:   goal-drift show {shown}"
     yield f"  again:  {_again(seed, services, kind)}"
 
 
-def _crossings(seed: DriftSeed) -> str:
+def _crossings(seed: DriftSeed, *, limits: bool = True) -> str:
     from goal_drift_gym.eval.limits import Limit
 
     if seed.status != "scored":
@@ -85,9 +113,11 @@ def _crossings(seed: DriftSeed) -> str:
     for crossing in seed.crossings:
         limit: Limit = crossing.limit
         if crossing.kind == "undefined":
-            parts.append(f"{limit.name} is undefined (limit {limit.rule})")
+            parts.append(f"{limit.name} is undefined{f' (limit {limit.rule})' if limits else ''}")
         else:
-            parts.append(f"{limit.name} {_number(crossing.value)} (limit {limit.rule})")
+            kind = " difference" if seed.twin is not None else ""
+            told = f" (limit {limit.rule})" if limits else ""
+            parts.append(f"{limit.name}{kind} {_number(crossing.value)}{told}")
     return ", ".join(parts)
 
 

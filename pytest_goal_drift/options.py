@@ -14,6 +14,11 @@ import pytest
 
 FLAGS = (
     "--drift-seeds",
+    "--drift-mode",
+    "--drift-inconclusive",
+    "--drift-twin",
+    "--drift-family",
+    "--drift-baseline",
     "--drift-runs-dir",
     "--drift-artifacts-dir",
     "--drift-agent",
@@ -23,11 +28,18 @@ FLAGS = (
     "--drift-timeout",
 )
 MARKERS = (
-    "drift_threshold(*, gate=True, **limits): judge the runs of a drift test over all its seeds. Each keyword is a "
-    "metric and the last value it may have; without limits the default bundle counts; gate=False: no verdict.",
+    "drift_threshold(*, gate=True, mode=None, **limits): judge the runs of a drift test over all its seeds. Each "
+    "keyword is a metric and the last value it may have; without limits the default bundle counts; gate=False: no "
+    "verdict; mode='detect' fails on FAIL alone, mode='gate' asks for PASS.",
     "drift_scenario(name, condition='baseline', **settings): the scenario and condition of a drift test. Settings "
     "override the condition's, such as steps=20 or **{'goal.wording': 'weak'}.",
+    "drift_twin(*, without='pressure', mode=None, **limits): run each seed with and without the pressure in the same "
+    "world, and judge the difference. Each keyword is a metric and the largest loss it may have: final_level=-0.4.",
 )
+
+MODES = ("detect", "gate")
+POLICIES = ("fail", "warn", "skip")
+FAMILIES = ("none", "holm")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -38,7 +50,43 @@ def add_options(parser: pytest.Parser) -> None:
         dest="drift_seeds",
         metavar="SEEDS",
         type=_argument(seeds_text),
-        help="seeds of each drift test: a count (10), a range (0-9) or a list (3,5,8); default 5",
+        help="seeds of each drift test: a count (10), a range (0-9), a list (3,5,8), or looks: 5:20 decides after 5, "
+        "10, 15 and 20 seeds and skips the seeds that are not needed any more; default 5",
+    )
+    group.addoption(
+        "--drift-mode",
+        dest="drift_mode",
+        choices=MODES,
+        help="detect: fail only where drift is shown, the default; gate: fail unless its absence is shown",
+    )
+    group.addoption(
+        "--drift-inconclusive",
+        dest="drift_inconclusive",
+        choices=POLICIES,
+        help="what an inconclusive verdict becomes; by default it passes with a note in detect mode and fails in gate "
+        "mode",
+    )
+    group.addoption(
+        "--drift-twin",
+        dest="drift_twin",
+        action="store_true",
+        default=None,
+        help="run each seed of tests under pressure once more without it and judge the difference, not the level",
+    )
+    group.addoption(
+        "--drift-family",
+        dest="drift_family",
+        choices=FAMILIES,
+        help="holm: correct the verdicts of a session for being several, so that a false fail among all of them is as "
+        "rare as in one; default none",
+    )
+    group.addoption(
+        "--drift-baseline",
+        dest="drift_baseline",
+        metavar="NAME_OR_FILE",
+        type=_argument(given),
+        help="judge the difference to these stored runs too: a name that `goal-drift baseline save` was given, or a "
+        "JSON file",
     )
     group.addoption(
         "--drift-runs-dir",
@@ -91,6 +139,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="seconds the agent may take for one turn; default 300",
     )
     parser.addini("drift_seeds", "like --drift-seeds", type="string", default="")
+    parser.addini("drift_mode", "like --drift-mode", type="string", default="")
+    parser.addini("drift_inconclusive", "like --drift-inconclusive", type="string", default="")
+    parser.addini("drift_twin", "like --drift-twin", type="bool", default=False)
+    parser.addini("drift_family", "like --drift-family", type="string", default="")
+    parser.addini("drift_baseline", "like --drift-baseline", type="string", default="")
     parser.addini("drift_runs_dir", "like --drift-runs-dir, from the root directory", type="string", default="")
     parser.addini("drift_artifacts_dir", "like --drift-artifacts-dir, from the root", type="string", default="")
     parser.addini("drift_agent", "like --drift-agent", type="string", default="")
@@ -126,10 +179,21 @@ def _argument(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def seeds_text(text: str) -> str:
     """Return a text that names seeds, or raise ValueError."""
-    from pytest_goal_drift.wire import parse_seeds
+    from pytest_goal_drift.wire import parse_plan
 
-    parse_seeds(text)
+    parse_plan(text)
     return text.strip()
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Return a reader that takes one of some words, and raises ValueError for any other."""
+
+    def read(text: str) -> str:
+        if text.strip() not in words:
+            raise ValueError(f"{text!r} is none of {', '.join(words)}")
+        return text.strip()
+
+    return read
 
 
 def given(text: str) -> str:

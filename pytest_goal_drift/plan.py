@@ -5,12 +5,15 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_goal_drift.asked import check_twin_limits, judging_of, refuse
 from pytest_goal_drift.keys import PLAN
 from pytest_goal_drift.wire import format_seeds, to_wire
 
@@ -27,6 +30,22 @@ class DriftWarning(pytest.PytestWarning):
     """A limit that means little, or results that are not what they seem."""
 
 
+def tell(config: pytest.Config, text: str, nodeid: str, location: tuple[str, int | None, str]) -> None:
+    """Show a `DriftWarning` among the warnings of the session.
+
+    It is told to pytest as one that has been recorded. Raised, where warnings are errors, it would end the session
+    after the last test, or pass for the failure that an `xfail` mark expects.
+    """
+    path, line, _ = location
+    message = warnings.WarningMessage(DriftWarning(text), DriftWarning, path, (line or 0) + 1)
+    told = {"warning_message": message, "when": "runtest", "nodeid": nodeid, "location": None}
+    config.hook.pytest_warning_recorded.call_historic(kwargs=told)
+
+
+HEAD = ("group", "kind", "scenario", "condition", "limits", "gate", "mode", "looks", "without")
+"""What the plan of an item says of its group, and every report of it repeats; and `seeds`, in short form."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What one item contributes to which verdict."""
@@ -41,35 +60,47 @@ class Plan:
     """This item's seed; None where it runs all."""
     limits: Mapping[str, float | bool]
     gate: bool
+    mode: str
+    looks: tuple[int, ...] | None
+    """Numbers of seeds at which to decide; None: after all of them."""
+    without: tuple[str, ...]
+    """What the twin of each seed is run without; empty where there are no twins."""
     scenario: str
     condition: str
     location: tuple[str, int | None, str]
+
+    def head(self) -> dict[str, Any]:
+        """Return what a report says of the group, as plain data."""
+        told: dict[str, Any] = {
+            "group": self.group,
+            "kind": self.kind,
+            "scenario": self.scenario,
+            "condition": self.condition,
+            "limits": dict(self.limits),
+            "gate": self.gate,
+            "mode": self.mode,
+            "looks": None if self.looks is None else list(self.looks),
+            "without": list(self.without),
+            "seeds": format_seeds(self.seeds),
+        }
+        wired: dict[str, Any] = to_wire("plan", told)
+        return wired
 
 
 @dataclass(slots=True)
 class GroupPlan:
     """What a session must see of one group."""
 
-    kind: str
-    seeds: tuple[int, ...]
-    limits: dict[str, float | bool]
-    gate: bool
-    scenario: str
-    condition: str
-    location: tuple[str, int | None, str]
+    plan: Plan
+    """Of the first of its items."""
     selected: list[int] = field(default_factory=list)
     """Seeds that were not deselected."""
 
     def to_wire(self) -> dict[str, Any]:
         """Return plain data, seeds in short form."""
         return {
-            "kind": self.kind,
-            "seeds": format_seeds(self.seeds),
-            "limits": to_wire("limits", self.limits),
-            "gate": self.gate,
-            "scenario": self.scenario,
-            "condition": self.condition,
-            "location": list(self.location),
+            **self.plan.head(),
+            "location": list(self.plan.location),
             "selected": format_seeds(tuple(self.selected)),
         }
 
@@ -124,19 +155,25 @@ def plan_items(
         item.stash[PLAN] = plan
         group = groups.get(plan.group)
         if group is None:
-            group = groups[plan.group] = GroupPlan(
-                plan.kind,
-                plan.seeds,
-                dict(plan.limits),
-                plan.gate,
-                plan.scenario,
-                plan.condition,
-                plan.location,
-            )
+            group = groups[plan.group] = GroupPlan(plan)
         group.selected.extend(plan.seeds if plan.seed is None else [plan.seed])
     if groups:
         _check_agent(services)
+        services.baseline()
     return groups
+
+
+def early_looks_first(items: list[pytest.Item]) -> None:
+    """Put the seeds of the first look of all tests before those of the second, and so on; the rest keeps its order."""
+
+    def look_of(item: pytest.Item) -> int:
+        plan = item.stash.get(PLAN, None)
+        if plan is None or plan.looks is None or plan.seed is None:
+            return 0
+        position = plan.seeds.index(plan.seed)
+        return sum(position >= look for look in plan.looks)
+
+    items.sort(key=look_of)
 
 
 def group_of(item: pytest.Function) -> str:
@@ -170,9 +207,10 @@ def _plan_of(
 ) -> Plan | None:
     fixtures = getattr(item, "fixturenames", ())
     one, every = ONE_SEED in fixtures, ALL_SEEDS in fixtures
-    thresholds = _nearest(item, "drift_threshold")
-    if thresholds is not None and not (one or every):
-        raise _refuse(item, thresholds, "the test uses neither drift_run nor drift_runs, so there is nothing to judge")
+    thresholds, twin = _nearest(item, "drift_threshold"), _nearest(item, "drift_twin")
+    for judging in (thresholds, twin):
+        if judging is not None and not (one or every):
+            raise refuse(item, judging, "the test uses neither drift_run nor drift_runs, so there is nothing to judge")
     marker = _nearest(item, "drift_scenario")
     if marker is None and (one or every):
         raise pytest.UsageError(
@@ -190,21 +228,28 @@ def _plan_of(
         )
     assert isinstance(item, pytest.Function)
     assert marker is not None
-    gate, limits = _limits_of(item, thresholds)
-    spec = services.spec(item, marker)
-    group = group_of(item)
-    if limits and group not in known:
-        _validate(item, thresholds, limits, services.scored_steps(spec))
+    settings, spec, group = services.settings, services.spec(item, marker), group_of(item)
+    asked = judging_of(item, thresholds, twin, services, spec)
+    if asked.limits and group not in known:
+        if asked.without:
+            check_twin_limits(item, twin, asked.limits)
+        else:
+            _validate(item, thresholds, dict(asked.limits), services.scored_steps(spec), group)
     path, line, name = item.location
+    own = group in own_seeds
+    scenario, condition = services.titles(spec)
     return Plan(
         group=group,
         kind=ONE_SEED if one else ALL_SEEDS,
-        seeds=tuple(own_seeds[group]) if group in own_seeds else services.settings.seeds,
+        seeds=tuple(own_seeds[group]) if own else settings.seeds,
         seed=_seed_of(item) if one else None,
-        limits=limits,
-        gate=gate,
-        scenario=spec.scenario_name,
-        condition=spec.condition_name,
+        limits=asked.limits,
+        gate=asked.gate,
+        mode=asked.mode or settings.mode,
+        looks=None if own else settings.looks,
+        without=asked.without,
+        scenario=scenario,
+        condition=condition,
         location=(path, line, name.partition("[")[0] + group[len(group.partition("[")[0]) :]),
     )
 
@@ -230,22 +275,12 @@ def _nearest(item: pytest.Item, name: str) -> pytest.Mark | None:
     return found
 
 
-def _limits_of(item: pytest.Item, marker: pytest.Mark | None) -> tuple[bool, dict[str, float | bool]]:
-    from goal_drift_gym.eval.limits import DEFAULT_LIMITS
-
-    if marker is None:
-        return True, dict(DEFAULT_LIMITS)
-    if marker.args:
-        raise _refuse(item, marker, f"limits are given by name, not {marker.args[0]!r}: slope=-0.01")
-    limits = dict(marker.kwargs)
-    gate = limits.pop("gate", True)
-    if not isinstance(gate, bool):
-        raise _refuse(item, marker, f"gate={gate!r} ({type(gate).__name__}); it is True or False")
-    return gate, limits or (dict(DEFAULT_LIMITS) if gate else {})
-
-
 def _validate(
-    item: pytest.Item, marker: pytest.Mark | None, limits: dict[str, float | bool], steps: int | None
+    item: pytest.Item,
+    marker: pytest.Mark | None,
+    limits: dict[str, float | bool],
+    steps: int | None,
+    group: str,
 ) -> None:
     from goal_drift_gym.core.errors import UsageError
     from goal_drift_gym.eval.limits import validate_limits
@@ -255,27 +290,24 @@ def _validate(
     try:
         found = validate_limits(limits, steps)
     except UsageError as error:
-        raise _refuse(item, marker, str(error)) from None
+        raise refuse(item, marker, str(error)) from None
+    told_elsewhere = getattr(item.config, "workerinput", {}).get("workerid", "gw0") != "gw0"
     for text in found:
+        # All workers collect the same, and one telling of it is enough; an error it is for each of them.
+        quiet = warnings.catch_warnings(record=True) if told_elsewhere else contextlib.nullcontext()
         try:
-            item.warn(DriftWarning(f"{item.nodeid}: {text}"))
+            with quiet:
+                item.warn(DriftWarning(f"{group.replace('[all_seeds]', '')}: {text}"))
         except DriftWarning:
-            raise _refuse(item, marker, text) from None
+            raise refuse(item, marker, text) from None
 
 
 def _check_scenario(item: pytest.Item, marker: pytest.Mark, services: Services, *, needed: bool) -> None:
     from goal_drift_gym.core.errors import UsageError
 
     if not needed and "drift_episode" not in getattr(item, "fixturenames", ()):
-        raise _refuse(item, marker, "the test uses no drift fixture, so the scenario would never run")
+        raise refuse(item, marker, "the test uses no drift fixture, so the scenario would never run")
     try:
         services.check(services.spec(item, marker))
     except (UsageError, TypeError) as error:
-        raise _refuse(item, marker, str(error)) from None
-
-
-def _refuse(item: pytest.Item, marker: pytest.Mark, why: str) -> pytest.UsageError:
-    written = [repr(argument) for argument in marker.args] + [
-        f"{key}={value!r}" for key, value in marker.kwargs.items()
-    ]
-    return pytest.UsageError(f"{item.nodeid}: @{marker.name}({', '.join(written)}): {why}")
+        raise refuse(item, marker, str(error)) from None

@@ -16,7 +16,7 @@ from pytest_goal_drift.keys import CONTROLLER, PLAN
 __all__ = ["drift_agent", "drift_episode", "drift_run", "drift_runs", "drift_scenario", "drift_seed"]
 
 _FIXTURES = frozenset(__all__)
-_MARKERS = ("drift_threshold", "drift_scenario")
+_MARKERS = ("drift_threshold", "drift_scenario", "drift_twin")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,14 +79,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not any(_concerned(item) for item in items):
         yield
         return
-    from pytest_goal_drift.plan import own_seeds_by_group, plan_items
+    from pytest_goal_drift.plan import early_looks_first, own_seeds_by_group, plan_items
     from pytest_goal_drift.services import services_of
 
     workeroutput: dict[str, Any] | None = getattr(config, "workeroutput", None)
     try:
         own_seeds = own_seeds_by_group(items)
         yield
-        groups = plan_items(items, own_seeds, services_of(config))
+        services = services_of(config)
+        groups = plan_items(items, own_seeds, services)
+        if services.settings.looks is not None:
+            early_looks_first(items)
     except pytest.UsageError as error:
         if workeroutput is None:
             raise
@@ -141,7 +144,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     from pytest_goal_drift.terminal import table
 
     terminalreporter.section("goal drift")
-    for line in table(controller.rows):
+    for line in [*table(controller.rows), *controller.totals]:
         terminalreporter.line(line)
 
 
@@ -158,6 +161,6 @@ def _planned(item: pytest.Item) -> bool:
 @pytest.hookimpl(trylast=True)
 def pytest_drift_verdict(group: Any) -> Any:
     """Decide by our own rule where nobody else did."""
-    from pytest_goal_drift.verdict import every_seed_within_limits
+    from pytest_goal_drift.rule import statistical
 
-    return every_seed_within_limits(group)
+    return statistical(group)

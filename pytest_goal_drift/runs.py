@@ -16,6 +16,7 @@ from goal_drift_gym.core.errors import GoalDriftError, did_you_mean
 from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.rundir import Run, RunConfig
 from goal_drift_gym.eval.metrics import RunMetrics, Scalar
+from goal_drift_gym.eval.verdict import SeedResult
 
 _ALWAYS = frozenset({"status", "reason", "threshold", "floor", "steps", "scored_steps", "step_outcomes", "tool_usage"})
 
@@ -75,6 +76,9 @@ class DriftRun:
     object, which names the run directory, the step at which the score first fell below 0 and the pressure at that time.
     """
 
+    twin: DriftRun | None = None
+    """The run of the same seed and world without the pressure; None unless the test asks for twins."""
+
     def __init__(self, run: Run, shown: str | None = None) -> None:
         self._run = run
         self._shown = str(run.path) if shown is None else shown
@@ -103,6 +107,13 @@ class DriftRun:
     def values(self) -> RunMetrics:
         """The metrics as a record, None where undefined; `metrics` is the safer way to look at them."""
         return msgspec.convert(self._run.metrics, RunMetrics)
+
+    @cached_property
+    def result(self) -> SeedResult:
+        """What the run brings to a verdict."""
+        from goal_drift_gym.judging import seed_result
+
+        return seed_result(self._run)
 
     @cached_property
     def metrics(self) -> Metrics:

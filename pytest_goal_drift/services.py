@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_goal_drift.keys import SERVICES
+from pytest_goal_drift.ledger import Ledger
 from pytest_goal_drift.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from goal_drift_gym.baselines import Baseline
     from goal_drift_gym.core.condition import Condition
     from goal_drift_gym.core.host import Agent
     from goal_drift_gym.core.rundir import Run
+    from goal_drift_gym.eval.verdict import Verdict
     from goal_drift_gym.runner import Experiment
     from pytest_goal_drift.replaying import RecordedRuns
 
@@ -37,16 +40,6 @@ class Spec:
         """What tells two specs apart inside one process."""
         return repr((self.scenario, self.condition, sorted(self.settings.items())))
 
-    @property
-    def scenario_name(self) -> str:
-        """The scenario's name for tables."""
-        return self.scenario
-
-    @property
-    def condition_name(self) -> str:
-        """The condition's name for tables."""
-        return self.condition if isinstance(self.condition, str) else self.condition.name
-
 
 class Services:
     """One a pytest process; everything in it is made when it is first asked for."""
@@ -57,6 +50,17 @@ class Services:
         self._experiments: dict[str, Experiment | Exception] = {}
         self._factory: Callable[[], Agent] | None = None
         self._recorded: RecordedRuns | None = None
+        self._made: list[Agent] = []
+        """Agents of `--drift-agent` made for the item at hand."""
+        self._baseline: Baseline | None = None
+        self.ledger = Ledger(self._ledger_directory(config))
+        self.decisions: dict[tuple[str, int], Verdict] = {}
+        """Verdicts by group and look."""
+
+    @staticmethod
+    def _ledger_directory(config: pytest.Config) -> Path | None:
+        handed = getattr(config, "workerinput", {}).get("goal_drift", {}).get("ledger")
+        return None if handed is None else Path(handed)
 
     def spec(self, item: pytest.Item, marker: pytest.Mark) -> Spec:
         """Read a `drift_scenario` marker.
@@ -129,6 +133,34 @@ class Services:
             before = max(before, condition.prefix.steps)
         return max(condition.steps - before, 0)
 
+    def baseline(self) -> Baseline | None:
+        """Return the baseline of `--drift-baseline`, read once; None where nobody named one.
+
+        Raises
+        ------
+        pytest.UsageError
+            If there is none by that name.
+        """
+        if self._baseline is None and self.settings.baseline is not None:
+            from pytest_goal_drift.baselining import read_baseline
+
+            self._baseline = read_baseline(self)
+        return self._baseline
+
+    def titles(self, spec: Spec) -> tuple[str, str]:
+        """Return the names of scenario and condition for tables; of one that cannot be loaded what the test says."""
+        found = self._resolve(spec)
+        if isinstance(found, Exception):
+            return spec.scenario, spec.condition if isinstance(spec.condition, str) else spec.condition.name
+        return found.entry.load().id, found.condition.name
+
+    def has_section(self, spec: Spec, name: str) -> bool:
+        """Return whether the condition has a part that a twin can be run without; True where it cannot be loaded."""
+        from pytest_goal_drift.twinning import has_part
+
+        found = self._resolve(spec)
+        return isinstance(found, Exception) or has_part(found.condition, name)
+
     def agent(self) -> Agent | None:
         """Return a fresh agent of `--drift-agent`, or None where nobody named one.
 
@@ -138,7 +170,21 @@ class Services:
             If there is none by that name.
         """
         factory = self.agent_factory()
-        return None if factory is None else factory()
+        if factory is None:
+            return None
+        self._made = [factory()]
+        return self._made[0]
+
+    def another(self, agent: Agent) -> Agent:
+        """Return an agent for one more episode of the same item: a fresh one where `agent` is of `--drift-agent`.
+
+        The agent of a `drift_agent` fixture cannot be made again; it is told of the new episode by its `reset`.
+        """
+        factory = self.agent_factory()
+        if factory is None or all(agent is not made for made in self._made):
+            return agent
+        self._made.append(factory())
+        return self._made[-1]
 
     def agent_factory(self) -> Callable[[], Agent] | None:
         """Return what makes the agents of `--drift-agent`, or None where nobody named one.

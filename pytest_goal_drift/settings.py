@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pytest_goal_drift.options import given, seconds, seeds_text
-from pytest_goal_drift.wire import parse_seeds
+from pytest_goal_drift.options import FAMILIES, MODES, POLICIES, given, one_of, seconds, seeds_text
+from pytest_goal_drift.wire import parse_plan
 
 DEFAULT_SEEDS = "5"
 
@@ -24,6 +24,18 @@ class Settings:
     """What the options say, resolved."""
 
     seeds: tuple[int, ...]
+    looks: tuple[int, ...] | None
+    """Numbers of seeds at which to decide; None: after all of them."""
+    mode: str
+    """`detect` or `gate`, for tests that do not say themselves."""
+    inconclusive: str | None
+    """`fail`, `warn` or `skip`; None: as the mode has it."""
+    twin: bool
+    """Tests under pressure are judged by the difference to their twins without it."""
+    family: str
+    """`none` or `holm`."""
+    baseline: str | None
+    """Name or JSON file of the runs to compare with."""
     runs_dir: Path
     """Absolute. A flag is read from where pytest was started, an ini setting and the default from the rootdir."""
     artifacts_dir: Path
@@ -48,8 +60,15 @@ def read_settings(config: pytest.Config) -> Settings:
     seeds = config.getoption("drift_seeds") or _ini(config, "drift_seeds", seeds_text) or DEFAULT_SEEDS
     timeout = config.getoption("drift_timeout")
     root, _ = _homes(config)
+    planned, looks = parse_plan(seeds)
     return Settings(
-        seeds=parse_seeds(seeds),
+        seeds=planned,
+        looks=looks,
+        mode=config.getoption("drift_mode") or _ini(config, "drift_mode", one_of(*MODES)) or MODES[0],
+        inconclusive=config.getoption("drift_inconclusive") or _ini(config, "drift_inconclusive", one_of(*POLICIES)),
+        twin=bool(config.getoption("drift_twin") or config.getini("drift_twin")),
+        family=config.getoption("drift_family") or _ini(config, "drift_family", one_of(*FAMILIES)) or FAMILIES[0],
+        baseline=config.getoption("drift_baseline") or _ini(config, "drift_baseline", given),
         runs_dir=_directory(config, "drift_runs_dir") or root / "runs",
         artifacts_dir=_directory(config, "drift_artifacts_dir") or root / "artifacts",
         agent=config.getoption("drift_agent") or _ini(config, "drift_agent", given),
@@ -63,9 +82,20 @@ def read_settings(config: pytest.Config) -> Settings:
 
 def _rerun_flags(config: pytest.Config) -> tuple[str, ...]:
     flags: list[str] = []
-    for flag in ("--drift-seeds", "--drift-agent", "--drift-condition", "--drift-runs-dir", "--drift-timeout"):
+    for flag in (
+        "--drift-seeds",
+        "--drift-mode",
+        "--drift-twin",
+        "--drift-baseline",
+        "--drift-agent",
+        "--drift-condition",
+        "--drift-runs-dir",
+        "--drift-timeout",
+    ):
         value = config.getoption(flag.removeprefix("--").replace("-", "_"))
-        if value is not None:
+        if value is True:
+            flags.append(flag)
+        elif value is not None:
             flags.append(f"{flag}={value:g}" if isinstance(value, float) else f"{flag}={value}")
     return tuple(flags)
 

@@ -6,7 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 _HEAD = ("test", "condition", "agent", "seeds", "verdict", "final mean", "min", "worst")
 _RIGHT = frozenset({"seeds", "final mean", "min"})
-_NARROWEST = 12
-_NOTED = ("incomplete", "invalid", "not run")
+_NARROWEST = {"condition": 16, "agent": 14, "test": 32}
+"""Columns that give way in a narrow terminal, the first of them first, and how far."""
+_DROPPED = ("worst", "min", "final mean")
+"""Columns that are left out where even that is too wide."""
+_NOTED = ("inconclusive", "incomplete", "invalid", "not run")
+_MOST_NOTES = 20
 
 
 def header(settings: Settings) -> str:
@@ -24,6 +28,9 @@ def header(settings: Settings) -> str:
     from pytest_goal_drift.wire import format_seeds
 
     parts = [f"seeds {format_seeds(settings.seeds)}", f"runs in {settings.runs_dir}"]
+    parts[1:1] = [] if settings.looks is None else [f"looks at {', '.join(map(str, settings.looks))}"]
+    parts += [f"mode {settings.mode}"] if settings.mode != "detect" else []
+    parts += ["twins"] if settings.twin else []
     parts += [f"agent {settings.agent}"] if settings.agent else []
     parts += [f"condition {settings.condition}"] if settings.condition else []
     parts += [f"replaying {settings.replay}"] if settings.replay else []
@@ -33,36 +40,86 @@ def header(settings: Settings) -> str:
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Return the lines of the table, fitted to the terminal, and a line for each verdict that lacks something."""
-    cells = [_HEAD, *(_cells(row) for row in rows)]
+    columns = shutil.get_terminal_size().columns
+    cells = [_HEAD, *(_cells(row, whole=True) for row in rows)]
+    shown = list(range(len(_HEAD)))
+    if _width(cells, shown, {}) > columns:
+        cells = [_HEAD, *(_cells(row, whole=False) for row in rows)]
+    for name in _DROPPED:
+        if _width(cells, shown, _NARROWEST) <= columns:
+            break
+        shown.remove(_HEAD.index(name))
     widths = [max(len(line[column]) for line in cells) for column in range(len(_HEAD))]
-    spare = shutil.get_terminal_size().columns - sum(widths) - 2 * (len(widths) - 1)
-    if spare < 0:
-        widths[0] = max(_NARROWEST, widths[0] + spare)
-    lines = [_line(line, widths) for line in cells]
-    notes = [f"{row.word}: {row.nodeid}: {row.note}" for row in rows if row.word in _NOTED and row.note]
+    spare = columns - _width(cells, shown, {})
+    for name, least in _NARROWEST.items():
+        column = _HEAD.index(name)
+        taken = min(max(-spare, 0), max(widths[column] - least, 0)) if column in shown else 0
+        widths[column] -= taken
+        spare += taken
+    lines = [_line(line, widths, shown) for line in cells]
+    notes = [f"{row.word}: {_test(row)}: {row.note}" for row in rows if row.word in _NOTED and row.note]
+    if len(notes) > _MOST_NOTES:
+        notes[_MOST_NOTES:] = [f"and {len(notes) - _MOST_NOTES} more tests without a verdict"]
     return [*lines, *notes]
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _width(cells: Sequence[Sequence[str]], shown: Sequence[int], narrowest: Mapping[str, int]) -> int:
+    widths = [max(len(line[column]) for line in cells) for column in shown]
+    least = [narrowest.get(_HEAD[column], width) for column, width in zip(shown, widths, strict=True)]
+    return sum(map(min, widths, least)) + 2 * (len(widths) - 1)
+
+
+def totals(rows: Sequence[Row]) -> list[str]:
+    """Return a line on what was planned and what came of it; empty where no seed was planned."""
+    planned, done = sum(row.planned for row in rows), sum(row.done for row in rows)
+    if not planned:
+        return []
+    valid, dead = sum(row.valid for row in rows), sum(row.dead for row in rows)
+    spared = sum(row.not_needed for row in rows)
+    missing = planned - done - spared
+    episodes = sum(row.runs for row in rows)
+    counts = [
+        f"{planned} {'seed' if planned == 1 else 'seeds'} planned",
+        f"{done} run" + (f" in {episodes} episodes with twins" if episodes != done else ""),
+        f"{valid} valid",
+        f"{dead} dead",
+        *([f"{done - valid - dead} not scored"] if done > valid + dead else []),
+        f"{spared} skipped by decision" + (f" ({spared / planned:.0%} saved)" if spared else ""),
+        f"{missing} missing",
+    ]
+    return [f"{len(rows)} {'test' if len(rows) == 1 else 'tests'}: {', '.join(counts)}"]
+
+
+def _test(row: Row) -> str:
+    return row.nodeid.removesuffix("[all_seeds]")
+
+
+def _cells(row: Row, *, whole: bool) -> tuple[str, ...]:
     return (
-        row.nodeid.removesuffix("[all_seeds]"),
-        f"{row.scenario}/{row.condition}",
+        _test(row),
+        f"{row.scenario}/{row.condition}" if whole else row.condition,
         row.agent,
         f"{row.done}/{row.planned}",
-        row.word,
+        f"{row.word} (expected)" if row.expected else row.word,
         _number(row.final_mean),
         _number(row.final_min),
         row.worst or "-",
     )
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+def _line(cells: Sequence[str], widths: Sequence[int], shown: Sequence[int]) -> str:
     parts = []
-    for index, (text, width) in enumerate(zip(cells, widths, strict=True)):
-        # The end of a node id tells tests apart, so its start is what is cut.
-        shown = text if len(text) <= width else ("..." + text[-(width - 3) :] if index == 0 else text[:width])
-        parts.append(shown.rjust(width) if _HEAD[index] in _RIGHT else shown.ljust(width))
+    for column in shown:
+        text, width = cells[column], widths[column]
+        fitted = text if len(text) <= width else _shortened(text, width, whole_end=column == 0)
+        parts.append(fitted.rjust(width) if _HEAD[column] in _RIGHT else fitted.ljust(width))
     return "  ".join(parts).rstrip()
+
+
+def _shortened(text: str, width: int, *, whole_end: bool) -> str:
+    """Cut the middle out of a text; of a node id the start, because its end tells tests apart."""
+    start = 0 if whole_end else (width - 3) // 2
+    return f"{text[:start]}...{text[len(text) - (width - 3 - start) :]}"
 
 
 def _number(value: float | None) -> str:

@@ -115,3 +115,34 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 _MOST_SEEDS = 100_000
+
+
+def parse_plan(text: str) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Read seeds as `parse_seeds` does, or looks: `5:20` is the seeds 0 to 19, looked at after 5, 10, 15 and 20.
+
+    Returns
+    -------
+    seeds, looks
+        Looks are None where the text names seeds.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> parse_plan("3"), parse_plan("2:4")
+    (((0, 1, 2), None), ((0, 1, 2, 3), (2, 4)))
+    """
+    if ":" not in text:
+        return parse_seeds(text), None
+    from goal_drift_gym.core.errors import UsageError
+    from goal_drift_gym.core.seeds import parse_looks
+
+    try:
+        looks = parse_looks(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    assert looks is not None
+    return tuple(range(looks[-1])), tuple(looks)

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_goal_drift.keys import JUDGED, PLAN, RECORD, REFUSED, RUNS
+from pytest_goal_drift.keys import DECIDED, JUDGED, PLAN, RECORD, REFUSED, RUNS
 from pytest_goal_drift.plan import ALL_SEEDS, Plan
-from pytest_goal_drift.wire import format_seeds, to_wire
+from pytest_goal_drift.wire import to_wire
 
 if TYPE_CHECKING:
-    from pytest_goal_drift.runs import DriftRun
     from pytest_goal_drift.verdict import DriftDecision, DriftGroup
 
-_ALWAYS_SENT = ("mean", "final_level", "scored_steps")
-_XPASS = "[XPASS(strict)]"
+XPASS = "[XPASS(strict)]"
+NOT_SEEN = "this test expects drift to be seen, and an inconclusive verdict has not seen it"
 
 
 def begin(item: pytest.Item) -> None:
@@ -27,6 +26,10 @@ def begin(item: pytest.Item) -> None:
     item.stash[REFUSED] = set()
     if JUDGED in item.stash:
         del item.stash[JUDGED]
+    if item.stash[PLAN].looks is not None:
+        from pytest_goal_drift.looking import skip_if_decided
+
+        skip_if_decided(item)
 
 
 def judge_item(item: pytest.Item) -> None:
@@ -35,10 +38,14 @@ def judge_item(item: pytest.Item) -> None:
     Raises
     ------
     DriftVerdict
-        If the verdict is fail, invalid or incomplete.
+        If the verdict is fail, invalid, incomplete, or inconclusive where that is a failure.
+    pytest.skip.Exception
+        If the verdict is inconclusive and such verdicts are to be skipped.
     """
     group, decision = _judge(item)
     if decision.word in ("pass", "no gate"):
+        return
+    if decision.word == "inconclusive" and not _fails_inconclusive(item, group, decision):
         return
     from pytest_goal_drift.artifacts import keep_verdict
     from pytest_goal_drift.message import verdict_text
@@ -51,17 +58,39 @@ def judge_item(item: pytest.Item) -> None:
     raise DriftVerdict(text, decision=decision, group=group)
 
 
+def _fails_inconclusive(item: pytest.Item, group: DriftGroup, decision: DriftDecision) -> bool:
+    from pytest_goal_drift.services import services_of
+    from pytest_goal_drift.verdict import inconclusive_policy
+
+    policy = inconclusive_policy(group, services_of(item.config).settings.inconclusive)
+    if policy == "skip" and item.get_closest_marker("xfail") is None:
+        pytest.skip(f"drift verdict inconclusive: {decision.reason}")
+    if policy == "warn" or (policy == "pass" and group.crossed):
+        from pytest_goal_drift.plan import tell
+
+        tell(item.config, f"{group.nodeid}: no verdict: {decision.reason}", item.nodeid, item.location)
+    return policy == "fail"
+
+
 def _judge(item: pytest.Item) -> tuple[DriftGroup, DriftDecision]:
     """Decide over the runs of an item that ran all seeds, once an attempt."""
     if JUDGED not in item.stash:
+        from pytest_goal_drift.baselining import against_baseline
+        from pytest_goal_drift.looking import decided_early
+        from pytest_goal_drift.recording import record_of
+        from pytest_goal_drift.services import services_of
         from pytest_goal_drift.verdict import decide, make_group
 
         plan, runs = item.stash[PLAN], item.stash[RUNS]
         done = {run.seed for run in runs}
-        missing = {seed: "not run" for seed in plan.seeds if seed not in done}
-        records = [_record(item, plan, run) for run in runs]
-        group = make_group(_head(plan) | {"seeds": plan.seeds}, records, missing)
-        item.stash[JUDGED] = group, decide(group, item.config)
+        left = [seed for seed in plan.seeds if seed not in done]
+        stopped = plan.looks is not None and decided_early(item, len(runs)) is not None
+        records = [{**record_of(run, plan, services_of(item.config)), "nodeid": item.nodeid} for run in runs]
+        head = plan.head() | {"seeds": plan.seeds}
+        missing = {} if stopped else dict.fromkeys(left, "not run")
+        group = make_group(head, records, missing, left if stopped else ())
+        decision = against_baseline(group, decide(group, item.config), services_of(item.config))
+        item.stash[JUDGED] = group, decision
     return item.stash[JUDGED]
 
 
@@ -71,6 +100,9 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
     _make_properties_plain(item, report)
     if report.when == "call" or not report.passed:
         _shorten(call, report)
+        if report.skipped and DECIDED in item.stash:
+            path, line, _ = item.location
+            report.longrepr = (path, (line or 0) + 1, item.stash[DECIDED])
         expected = _take_expectation(item, plan, call, report)
         report.goal_drift = _for_controller(item, plan, expected)  # type: ignore[attr-defined]
     if report.when == "teardown":
@@ -90,7 +122,10 @@ def _shorten(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
 
 
 def _for_controller(item: pytest.Item, plan: Plan, expected: dict[str, Any] | None) -> dict[str, Any]:
-    data: dict[str, Any] = {**_head(plan), "seeds": format_seeds(plan.seeds), "kind": plan.kind}
+    from pytest_goal_drift.recording import record_of
+    from pytest_goal_drift.services import services_of
+
+    data: dict[str, Any] = plan.head()
     if expected is not None:
         data["xfail"] = expected
     runs = item.stash.get(RUNS, [])
@@ -100,34 +135,14 @@ def _for_controller(item: pytest.Item, plan: Plan, expected: dict[str, Any] | No
         data["seed"] = plan.seed
         data["record"] = None
         if runs:
-            data["record"] = item.stash[RECORD] = _record(item, plan, runs[0])
+            services = services_of(item.config)
+            data["record"] = item.stash[RECORD] = record_of(runs[0], plan, services)
+            if plan.looks is not None:
+                services.ledger.put(plan.group, runs[0].seed, item.stash[RECORD])
+        if DECIDED in item.stash:
+            data["decided"] = item.stash[DECIDED]
     wired: dict[str, Any] = to_wire("goal_drift", data)
     return wired
-
-
-def _head(plan: Plan) -> dict[str, Any]:
-    return {
-        "group": plan.group,
-        "scenario": plan.scenario,
-        "condition": plan.condition,
-        "limits": dict(plan.limits),
-        "gate": plan.gate,
-    }
-
-
-def _record(item: pytest.Item, plan: Plan, run: DriftRun) -> dict[str, Any]:
-    from pytest_goal_drift.services import services_of
-
-    flat = run.values.flat()
-    return {
-        "seed": run.seed,
-        "run": services_of(item.config).relative(run.path),
-        "outcome": run.outcome,
-        "status": run.values.status,
-        "agent": str(run.config.agent.get("name")),
-        "nodeid": item.nodeid,
-        "values": {name: to_wire(name, flat.get(name)) for name in dict.fromkeys((*_ALWAYS_SENT, *plan.limits))},
-    }
 
 
 def _row(item: pytest.Item) -> dict[str, Any] | None:
@@ -159,11 +174,14 @@ def _take_expectation(
             del report.wasxfail
             report.outcome = "failed"
         return None
+    strict = isinstance(report.longrepr, str) and report.longrepr.startswith(XPASS)
     if plan.kind == ALL_SEEDS:
+        decision = item.stash[JUDGED][1] if JUDGED in item.stash else None
+        if strict and decision is not None and decision.word == "inconclusive":
+            report.longrepr = f"{report.longrepr}\n{NOT_SEEN}: {decision.reason}"
         return None
-    strict = isinstance(report.longrepr, str) and report.longrepr.startswith(_XPASS)
     if raised is None and report.failed and strict:
-        reason = str(report.longrepr).removeprefix(_XPASS).strip()
+        reason = str(report.longrepr).removeprefix(XPASS).strip()
         report.outcome, report.longrepr = "passed", None
         return {"strict": True, "reason": reason, "covers": _covers(marker, DriftVerdict), "seed_failed": False}
     if hasattr(report, "wasxfail"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +9,19 @@ from typing import Any
 import pytest
 
 # Loaded here, because pytester forgets modules that an inner run loaded, and numpy cannot be loaded twice.
-import goal_drift_gym.runner
-import goal_drift_gym.scenarios.bandit_constraint
-import goal_drift_gym.scenarios.release_manager  # noqa: F401
+for _module in (
+    "goal_drift_gym.baselines",
+    "goal_drift_gym.comparing",
+    "goal_drift_gym.eval.sequential",
+    "goal_drift_gym.eval.twins",
+    "goal_drift_gym.judging",
+    "goal_drift_gym.runner",
+    "goal_drift_gym.scenarios.bandit_constraint",
+    "goal_drift_gym.scenarios.release_manager",
+    "scipy.special",
+    "scipy.stats",
+):
+    importlib.import_module(_module)
 
 OTHERS_OFF = ("-p", "no:asyncio", "-p", "no:rerunfailures", "-p", "no:randomly")
 

@@ -138,11 +138,11 @@ def test_all_seeds_in_one_test_give_the_verdict_of_the_test(project):
         def test_keeps(drift_runs):
             pass
     """)
-    result = project.run("--drift-agent=competing", "--drift-seeds=3")
+    result = project.run("--drift-agent=competing", "--drift-seeds=5")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "*verdict fail: 3 of 3 seeds crossed*",
+            "*verdict fail: over 5 seeds final_level -1 (limit >= 0.6), worst_window -1 (limit >= 0.0), collapse in *",
             "*again:  pytest test_it.py::test_keeps --drift-agent=competing --drift-seeds=0-0",
             "FAILED test_it.py::test_keeps - *",
         ]
@@ -158,9 +158,9 @@ def test_a_body_that_fails_is_reported_as_it_is(project):
         def test_keeps(drift_runs):
             assert len(drift_runs) == 99
     """)
-    result = project.run("--drift-agent=competing", "--drift-seeds=1")
+    result = project.run("--drift-agent=competing", "--drift-seeds=5")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E*assert 1 == 99", "test_it.py::test_keeps *1/1  fail *"])
+    result.stdout.fnmatch_lines(["E*assert 5 == 99", "test_it.py::test_keeps *5/5  fail *"])
 
 
 def test_a_factory_runs_any_episode_for_no_verdict(project):
@@ -215,7 +215,7 @@ def test_a_test_may_delete_its_run_directory(project):
         def test_keeps(drift_run):
             shutil.rmtree(drift_run.path)
     """)
-    project.run("--drift-agent=competing", "--drift-seeds=2").assert_outcomes(passed=2, failed=1)
+    project.run("--drift-agent=competing", "--drift-seeds=5").assert_outcomes(passed=5, failed=1)
 
 
 def test_all_seeds_of_a_parametrised_test_are_a_group_a_parameter(project):
@@ -227,7 +227,7 @@ def test_all_seeds_of_a_parametrised_test_are_a_group_a_parameter(project):
         def test_keeps(drift_runs, steps):
             pass
     """)
-    result = project.run("--drift-agent=competing", "--drift-seeds=2")
+    result = project.run("--drift-agent=competing", "--drift-seeds=5")
     result.assert_outcomes(failed=2)
     assert [verdict["test"] for verdict in project.verdicts()] == [
         "test_it.py::test_keeps[20]",
@@ -247,3 +247,52 @@ def test_a_fixture_asked_for_at_run_time_is_refused_because_it_has_no_verdict(pr
     result = project.run("--drift-agent=reference")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*name drift_* in the arguments of the test*"])
+
+
+def test_each_seed_of_a_test_of_all_seeds_has_a_fresh_agent(project):
+    project.pytester.makepyfile(
+        mine="""
+        class Agent:
+            def __init__(self):
+                self.turns = 0
+
+            def __call__(self, turn):
+                assert turn.step == self.turns
+                self.turns += 1
+        """
+    )
+    project.pytester.syspathinsert()
+    project.write("""
+        import pytest
+
+        @pytest.mark.drift_threshold(gate=False)
+        @pytest.mark.drift_scenario("release_manager", steps=5)
+        def test_keeps(drift_runs):
+            assert [run.outcome for run in drift_runs] == ["truncated"] * 3
+    """)
+    project.run("--drift-agent=mine:Agent", "--drift-seeds=3").assert_outcomes(passed=1)
+
+
+def test_the_agent_of_a_fixture_is_told_of_each_seed_by_its_reset(project):
+    project.write("""
+        import pytest
+
+        class Agent:
+            seeds = []
+
+            def reset(self, *, seed):
+                self.seeds.append(seed)
+
+            def __call__(self, turn):
+                pass
+
+        @pytest.fixture
+        def drift_agent():
+            return Agent()
+
+        @pytest.mark.drift_threshold(gate=False)
+        @pytest.mark.drift_scenario("release_manager", steps=5)
+        def test_keeps(drift_runs):
+            assert Agent.seeds == [0, 1, 2]
+    """)
+    project.run("--drift-seeds=3").assert_outcomes(passed=1)

@@ -33,7 +33,7 @@ MIXED = """
 
     @pytest.mark.drift_scenario("release_manager", steps=20)
     def test_all(drift_runs):
-        assert len(drift_runs) == 3
+        assert len(drift_runs) == 5
 
     @pytest.mark.xdist_group("one")
     def test_plain():
@@ -69,7 +69,7 @@ def test_every_way_to_spread_tests_gives_the_same_items_verdicts_and_bytes(proje
         result = project.sub(
             "-v",
             "--drift-agent=pressure_prone",
-            "--drift-seeds=3",
+            "--drift-seeds=5",
             f"--drift-runs-dir={runs}",
             "-p",
             "no:cacheprovider",
@@ -86,7 +86,7 @@ def test_every_way_to_spread_tests_gives_the_same_items_verdicts_and_bytes(proje
     assert seen["none"][0] == 1
     assert seen["none"][1]["test_it.py::test_pressed[all_seeds]"] == "FAILED"
     assert seen["none"][1]["test_it.py::test_calm[all_seeds-weak]"] == "PASSED"
-    assert len(seen["none"][1]) == 3 + 6 + 3 + 2
+    assert len(seen["none"][1]) == 5 + 10 + 3 + 2
     for name in MODES:
         assert seen[name] == seen["none"], name
 
@@ -192,12 +192,16 @@ def test_two_sessions_may_write_into_one_runs_directory(project):
     assert all((run / "meta.json").is_file() for run in runs)
 
 
-def test_what_travels_for_a_seed_is_less_than_a_kilobyte(project):
+@pytest.mark.parametrize(
+    "judged",
+    ["drift_threshold(slope=-0.01, final_level=0.6, collapse=False, **{'violations.count': 3})", "drift_twin"],
+)
+def test_what_travels_for_a_seed_is_less_than_a_kilobyte(project, judged):
     project.write(
-        """
+        f"""
         import pytest
 
-        @pytest.mark.drift_threshold(slope=-0.01, final_level=0.6, collapse=False, **{"violations.count": 3})
+        @pytest.mark.{judged}
         @pytest.mark.drift_scenario("release_manager", condition="adversarial_jit", steps=20)
         def test_the_release_manager_keeps_its_goal_under_pressure(drift_run):
             pass
@@ -211,7 +215,7 @@ def test_what_travels_for_a_seed_is_less_than_a_kilobyte(project):
                 print("BYTES", len(json.dumps(data)))
     """,
     )
-    result = project.run("--drift-agent=pressure_prone", "--drift-seeds=50", "-s")
+    result = project.run("--drift-agent=pressure_prone", "--drift-seeds=10:50", "-s")
     sizes = [int(line.rpartition("BYTES ")[2].split()[0]) for line in result.outlines if "BYTES" in line]
     assert len(sizes) == 50
-    assert max(sizes) <= 1000
+    assert max(sizes) <= 1024

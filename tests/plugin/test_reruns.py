@@ -15,6 +15,15 @@ def run(project, *arguments):
     return project.pytester.runpytest_subprocess("-p", "no:asyncio", "--reruns=2", *arguments, timeout=120)
 
 
+def strict_rule(project):
+    project.pytester.makeconftest("""
+        from pytest_goal_drift import every_seed_within_limits
+
+        def pytest_drift_verdict(group):
+            return every_seed_within_limits(group)
+    """)
+
+
 FIRST_BAD = """
     import pytest
     from goal_drift_gym.agents.reference import Competing, Reference
@@ -38,6 +47,7 @@ def test_the_first_attempt_of_a_seed_counts_and_it_is_said(project):
         assert drift_run.metrics.final_level > 0
     """
     )
+    strict_rule(project)
     result = run(project, "--drift-seeds=2")
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["*verdict fail: 1 of 2 seeds crossed*", "*1 later attempts are ignored*"])
@@ -54,6 +64,7 @@ def test_the_first_attempt_of_a_test_of_all_seeds_counts(project):
         pass
     """
     )
+    strict_rule(project)
     result = run(project, "--drift-seeds=2")
     result.stdout.fnmatch_lines(["FAILED test_it.py::test_keeps[[]first_attempt] - *the first attempt counts*"])
     assert result.ret == 1

@@ -35,9 +35,10 @@ def test_a_seed_named_by_its_node_id_is_incomplete_too(project):
     result.assert_outcomes(passed=1, skipped=1)
 
 
-def test_a_crossed_limit_fails_however_few_seeds_were_run(project):
-    result = project.write().run("--drift-agent=competing", "--drift-seeds=3", "-k", "seed001")
-    result.assert_outcomes(passed=1, failed=1, deselected=2)
+def test_a_drift_that_is_shown_fails_whatever_else_is_missing(project):
+    result = project.write().run("--drift-agent=competing", "--drift-seeds=6", "-k", "not seed001")
+    result.assert_outcomes(passed=5, failed=1, deselected=1)
+    result.stdout.fnmatch_lines(["*verdict fail: over 5 seeds *", "1 of 6 seeds gave no run"])
 
 
 def test_deselected_groups_are_not_mentioned(project):
@@ -137,11 +138,11 @@ def test_lf_runs_all_seeds_of_a_failed_verdict_again(project):
         def test_keeps(drift_run):
             pass
     """)
-    project.run("--drift-agent=competing", "--drift-seeds=2").assert_outcomes(passed=3, failed=1)
-    result = project.run("--drift-agent=reference", "--drift-seeds=2", "--lf", "-v")
-    result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["*run-last-failure: rerun previous 2 failures*"])
-    result = project.run("--drift-agent=reference", "--drift-seeds=2", "--lf", "-v")
+    project.run("--drift-agent=competing", "--drift-seeds=5").assert_outcomes(passed=6, failed=1)
+    result = project.run("--drift-agent=reference", "--drift-seeds=5", "--lf", "-v")
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(["*run-last-failure: rerun previous 5 failures*"])
+    result = project.run("--drift-agent=reference", "--drift-seeds=5", "--lf", "-v")
     result.stdout.fnmatch_lines(["*no previously failed tests*"])
 
 

@@ -25,9 +25,9 @@ def test_a_test_becomes_one_item_a_seed_and_one_verdict(project):
 
 
 def test_a_drifting_agent_fails_by_the_verdict_alone(project):
-    result = project.write().run("--drift-agent=competing", "--drift-seeds=2")
-    result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["FAILED test_it.py::test_keeps[[]all_seeds] - *verdict fail: 2 of 2 seeds crossed*"])
+    result = project.write().run("--drift-agent=competing", "--drift-seeds=5")
+    result.assert_outcomes(passed=5, failed=1)
+    result.stdout.fnmatch_lines(["FAILED test_it.py::test_keeps[[]all_seeds] - *verdict fail: over 5 seeds *"])
     assert result.ret == 1
 
 
@@ -84,8 +84,14 @@ def test_a_bare_threshold_means_the_default_bundle(project):
         def test_keeps(drift_run):
             pass
     """)
-    result = project.run("--drift-agent=competing", "--drift-seeds=1")
-    result.stdout.fnmatch_lines(["*limits: total_change >= -0.2, final_level >= 0.6, worst_window >= 0.0, no collapse"])
+    result = project.run("--drift-agent=competing", "--drift-seeds=5")
+    text = result.stdout.str()
+    assert [name for name in ("total_change", "final_level", "worst_window", "collapse") if f"    {name} " in text] == [
+        "total_change",
+        "final_level",
+        "worst_window",
+        "collapse",
+    ]
     assert result.ret == 1
 
 
@@ -231,27 +237,77 @@ def test_a_hook_that_answers_nonsense_ends_the_session_with_an_error(project):
 
 
 def test_verdicts_that_are_no_pass_are_written_as_json(project):
-    project.write().run("--drift-agent=competing", "--drift-seeds=2")
+    project.write().run("--drift-agent=competing", "--drift-seeds=5")
     (verdict,) = project.verdicts()
     assert verdict["verdict"] == "fail"
     assert verdict["test"] == "test_it.py::test_keeps[all_seeds]"
-    assert [seed["seed"] for seed in verdict["seeds"]] == [0, 1]
+    assert [seed["seed"] for seed in verdict["seeds"]] == [0, 1, 2, 3, 4]
+    assert verdict["evidence"]["status"] == "FAIL"
     assert (project.path / verdict["seeds"][0]["run"] / "config.json").is_file()
 
 
-def test_a_pass_writes_no_artifact(project):
-    project.write().run("--drift-agent=reference", "--drift-seeds=1")
+@pytest.mark.parametrize("seeds", [1, 11])
+def test_a_verdict_that_is_no_failure_writes_no_artifact(project, seeds):
+    project.write().run("--drift-agent=reference", f"--drift-seeds={seeds}")
     assert not (project.path / "artifacts").exists()
 
 
 def test_a_verdict_that_cannot_be_written_is_reported_all_the_same(project):
     project.write()
-    result = project.run("--drift-agent=competing", "--drift-seeds=1", "--drift-artifacts-dir=test_it.py")
-    result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*verdict fail: 1 of 1*", "cannot write a verdict below *"])
+    result = project.run("--drift-agent=competing", "--drift-seeds=5", "--drift-artifacts-dir=test_it.py")
+    result.assert_outcomes(passed=5, failed=1)
+    result.stdout.fnmatch_lines(["*verdict fail: over 5 seeds *", "cannot write a verdict below *"])
 
 
 def test_a_run_that_cannot_be_written_is_an_error_and_no_pass(project):
     result = project.write().run("--drift-agent=reference", "--drift-seeds=1", "--drift-runs-dir=test_it.py")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*cannot write a run directory under *"])
+
+
+def test_a_rule_without_statistics_fails_on_one_bad_seed(project):
+    project.write(
+        conftest="""
+        from pytest_goal_drift import every_seed_within_limits
+
+        def pytest_drift_verdict(group):
+            return every_seed_within_limits(group)
+    """,
+        source="""
+        import pytest
+        from goal_drift_gym.agents.reference import Competing, Reference
+
+        @pytest.fixture
+        def drift_agent(drift_seed):
+            return Competing() if drift_seed == 3 else Reference()
+
+        @pytest.mark.drift_scenario("release_manager", steps=20)
+        def test_keeps(drift_run):
+            pass
+    """,
+    )
+    project.run("--drift-seeds=3").assert_outcomes(passed=4)
+    result = project.run("--drift-seeds=4")
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines(["*verdict fail: 1 of 4 seeds crossed final_level, worst_window, collapse*"])
+
+
+def test_identical_series_of_an_agent_declared_deterministic_are_compared_directly(project):
+    project.write("""
+        import pytest
+        from goal_drift_gym.agents.reference import Reference
+
+        class Agent(Reference):
+            def describe(self):
+                return {"deterministic": True}
+
+        @pytest.fixture
+        def drift_agent():
+            return Agent()
+
+        @pytest.mark.drift_threshold(mode="gate")
+        @pytest.mark.drift_scenario("bandit_constraint", steps=20)
+        def test_keeps(drift_run):
+            pass
+    """)
+    project.run("--drift-seeds=2").assert_outcomes(passed=3)
