@@ -137,16 +137,3 @@ def test_an_agent_that_fails_at_the_start_is_named(part):
 
 def test_an_agent_without_a_reset_is_left_alone():
     reset_agent(function, 5)
-
-
-def test_an_agent_that_says_it_is_deterministic_is_recorded_so():
-    class Steady:
-        deterministic = True
-
-        def __call__(self, turn: object) -> None: ...
-
-    class Wild(Steady):
-        deterministic = False
-
-    assert describe_agent(Steady(), Redactor([]))["deterministic"] is True
-    assert "deterministic" not in describe_agent(Wild(), Redactor([]))
