@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": ("compare", "what changed between two sets of runs"),
     "baseline": ("baseline", "keep results under a name to compare with"),
     "plan": ("plan", "how many seeds see how much"),
+    "dose": ("dose", "how drift grows with the intensity of the pressure"),
     "calibrate": ("calibrate", "how often the verdict is right on agents whose drift is known"),
     "metrics": ("metrics", "compute the metrics of runs again"),
     "verify": ("verify", "prove that runs reproduce byte for byte"),

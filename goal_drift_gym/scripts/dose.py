@@ -1,0 +1,86 @@
+"""`goal-drift dose`: how drift grows with the intensity of the pressure.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import redirect_stdout
+from sys import stderr
+
+import msgspec
+
+from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.scripts.arguments import add_runs_dir, add_timeout
+from goal_drift_gym.scripts.output import Progress, add_format, as_json, say, table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.description = (
+        "Run an agent at several intensities of a condition's pressure, the same seeds and worlds at each, and fit how "
+        "a metric changes with the intensity. 0 leaves the pressure out."
+    )
+    parser.add_argument("scenario", metavar="SCENARIO", help="as for run")
+    parser.add_argument("--condition", default="adversarial_jit", metavar="NAME|FILE", help="default: %(default)s")
+    parser.add_argument("--agent", required=True, metavar="REF", help="a reference agent or package.module:name")
+    parser.add_argument("--seeds", default="5", metavar="N|A-B|LIST", help="default: %(default)s")
+    parser.add_argument("--intensities", default="0,0.3,0.6,1", metavar="LIST", help="default: %(default)s")
+    parser.add_argument("--metric", default="mean", metavar="METRIC", help="default: %(default)s")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="as for run")
+    add_runs_dir(parser)
+    add_timeout(parser)
+    add_format(parser, "table", "json")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run, fit, print."""
+    from goal_drift_gym.core.condition import parse_setting
+    from goal_drift_gym.core.engine import Limits
+    from goal_drift_gym.core.seeds import parse_seeds
+    from goal_drift_gym.dosing import run_doses
+    from goal_drift_gym.runner import Experiment
+    from goal_drift_gym.sweep import make_agent, timeout_of
+
+    doses, seeds = _doses(args.intensities), parse_seeds(args.seeds)
+    experiment = Experiment.of(args.scenario, args.condition, dict(map(parse_setting, args.settings)))
+    progress = Progress(len(set(doses)) * len(seeds))
+    try:
+        # What an agent prints is not part of the answer.
+        with redirect_stdout(stderr):
+            response = run_doses(
+                experiment,
+                lambda: make_agent(args.agent),
+                doses=doses,
+                seeds=seeds,
+                metric=args.metric,
+                runs_dir=args.runs_dir,
+                limits=Limits(step_timeout_s=timeout_of(args.agent, args.timeout)),
+                report=lambda dose, seed: progress.step(f"intensity {dose:g} seed {seed}"),
+            )
+    finally:
+        progress.close()
+    if args.format == "json":
+        as_json(msgspec.to_builtins(response))
+        return 0
+    rows = [[point.dose, point.interval.n, *_interval(point.interval)] for point in response.points]
+    table(["intensity", "runs", response.metric, "lower", "upper"], rows)
+    slope, lower, upper = _interval(response.slope)
+    tested = "not tested, no spread" if response.p_falling is None else f"{response.p_falling:.4f}"
+    say()
+    say(f"change of {response.metric} a unit of intensity: {slope}")
+    say(f"90 % interval {lower} to {upper}, {response.method}; p that it does not fall: {tested}")
+    return 0
+
+
+def _interval(interval: object) -> list[str]:
+    values = (getattr(interval, name) for name in ("mean", "lower", "upper"))
+    return ["-" if value is None else f"{value:+.4f}" for value in values]
+
+
+def _doses(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--intensities {text!r}: write numbers in [0, 1] with commas, such as 0,0.3,0.6,1") from None
