@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -127,8 +128,8 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def readme(session: nox.Session) -> None:
     """Run the two commands of the README as they stand, in a fresh clone; CI's closing line is that of its tests."""
-    clone = Path(session.create_tmp()) / "clone"
-    shutil.rmtree(clone, ignore_errors=True)
+    # Not session.create_tmp(): it would move $TMPDIR into a project, whose configuration the tests' own would find.
+    clone = Path(tempfile.mkdtemp(prefix="goal-drift-")) / "clone"
     session.run("git", "clone", "--quiet", "--no-hardlinks", str(Path.cwd()), str(clone), external=True)
     readme_text = (clone / "README.md").read_text(encoding="utf-8")
     main_job, all_tests = re.findall(r"^\$ (python3 -m venv .*)$", readme_text, re.MULTILINE)
@@ -136,6 +137,7 @@ def readme(session: nox.Session) -> None:
     session.run("bash", "-c", main_job, external=True)
     session.run(".venv/bin/goal-drift", "verify", "examples/agent_suite/runs", external=True)
     session.run("bash", "-c", all_tests, external=True)
+    shutil.rmtree(clone.parent)
 
 
 def _only(folder: str, pattern: str) -> str:
