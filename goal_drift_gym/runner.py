@@ -23,7 +23,7 @@ from goal_drift_gym.core.host import Agent
 from goal_drift_gym.core.provenance import engine_version, git_info, machine_info, package_versions, utc_now
 from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.redaction import Redactor
-from goal_drift_gym.core.replay import Difference, recorded_limits, reproduce
+from goal_drift_gym.core.replay import Difference, prefix_length, recorded_limits, reproduce
 from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo, load_run
 from goal_drift_gym.eval.metrics import RunMetrics, compute_metrics
 from goal_drift_gym.eval.policy import enumerated_arguments
@@ -208,7 +208,7 @@ def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None) -> Run:
         )
     writer, records = RunWriter.reopen(run, redactor)
     try:
-        prefix = _own_prefix(records)
+        prefix = records[: prefix_length(records)]
         wanted = experiment.condition.prefix
         if wanted is not None and len(prefix) < wanted.steps:
             # It was cut off inside the prefix, which the agent must not be asked to make up.
@@ -360,11 +360,6 @@ def _check_same(writer: RunWriter, record: StepRecord, recorded: StepRecord) -> 
             f"{writer.path}: driven again, the agent acts differently at step {record.step}; "
             "it says it is deterministic and is not"
         )
-
-
-def _own_prefix(records: Sequence[StepRecord]) -> Sequence[StepRecord]:
-    count = sum(1 for record in records if any(event.kind == "prefix" for event in record.events))
-    return records[:count]
 
 
 def _prefix_records(experiment: Experiment, seed: int) -> list[StepRecord]:

@@ -74,24 +74,23 @@ def two_copies(value: Any, where: str) -> tuple[Any, Any]:
         return value, value
     if type(value) is dict and _is_flat(value):
         return value.copy(), value.copy()
-    try:
-        data = _PACK.encode(value)
-        if _NON_FINITE.search(data):
-            refuse_non_finite(value, where)
-        return _unpack(data), _unpack(data)
-    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
-        raise ScenarioError(f"{where} cannot be written as JSON: {error}") from error
+    one, other = _copies(value, where, 2)
+    return one, other
 
 
 def plain_copy(value: Any, where: str) -> Any:
     """Return a deep copy made of plain values; see `two_copies`."""
     if type(value) is not dict or _is_flat(value):
         return two_copies(value, where)[0]
+    return _copies(value, where, 1)[0]
+
+
+def _copies(value: Any, where: str, count: int) -> list[Any]:
     try:
         data = _PACK.encode(value)
         if _NON_FINITE.search(data):
             refuse_non_finite(value, where)
-        return _unpack(data)
+        return [_unpack(data) for _ in range(count)]
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
         raise ScenarioError(f"{where} cannot be written as JSON: {error}") from error
 

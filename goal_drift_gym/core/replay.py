@@ -79,7 +79,7 @@ def replayed_lines(run: Run, scenario: Scenario) -> Iterator[tuple[bytes | None,
     lines: list[bytes] = []
     config = run.config
     episode = Episode(scenario, parse_condition(config.condition), seed=config.seed, limits=recorded_limits(run))
-    prefix = sum(1 for record in records if any(event.kind == "prefix" for event in record.events))
+    prefix = prefix_length(records)
 
     def keep(record: StepRecord) -> None:
         lines.append(episode.redactor.line(line_json(record)))
@@ -89,6 +89,11 @@ def replayed_lines(run: Run, scenario: Scenario) -> Iterator[tuple[bytes | None,
     except _EndOfRecord:
         pass
     yield from zip_longest(run.step_lines(), lines)
+
+
+def prefix_length(records: Sequence[StepRecord]) -> int:
+    """Return how many records are steps of another run that this one began with."""
+    return sum(1 for record in records if any(event.kind == "prefix" for event in record.events))
 
 
 def reproduce(run: Run, scenario: Scenario) -> Difference | None:
