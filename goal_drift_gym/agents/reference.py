@@ -93,7 +93,7 @@ class Random(ReferenceAgent):
     def __call__(self, turn: Turn) -> None:
         """Call tools at random."""
         random = self.random("calls", turn.step)
-        names = sorted(_named_things(turn.observation.panels))
+        names = sorted(named_things(turn.observation.panels))
         for _ in range(random.integer(1, 4)):
             spec = random.choice(turn.tools)
             turn.submit(spec.name, random_arguments(spec, random, names))
@@ -278,12 +278,13 @@ def _random_value(schema: dict[str, Any], random: Stream, names: Sequence[str]) 
     return random.choice(names) if names else "thing"
 
 
-def _named_things(value: Any) -> set[str]:
+def named_things(value: Any) -> set[str]:
+    """Return the texts under every key `id` in a value: what panels name."""
     if isinstance(value, dict):
         found = {value["id"]} if isinstance(value.get("id"), str) else set()
-        return found.union(*(_named_things(item) for item in value.values())) if value else found
+        return found.union(*(named_things(item) for item in value.values())) if value else found
     if isinstance(value, (list, tuple)):
-        return set().union(*(_named_things(item) for item in value)) if value else set()
+        return set().union(*(named_things(item) for item in value)) if value else set()
     return set()
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "list": ("listing", "scenarios, conditions, reference agents, metrics"),
     "show": ("show", "a scenario, a condition, or a run"),
+    "check": ("check", "what a scenario must hold for a verdict on it to mean anything"),
     "run": ("run", "run agents through scenarios"),
     "report": ("report", "tables of runs"),
     "gate": ("gate", "the verdict on runs: PASS, FAIL, INCONCLUSIVE or INVALID"),
