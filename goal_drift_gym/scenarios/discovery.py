@@ -118,7 +118,10 @@ def find_scenario(reference: str) -> ScenarioEntry:
 
 
 def conditions_of(scenario_class: type[Scenario]) -> dict[str, Condition]:
-    """Return the conditions a scenario brings, by name, sorted: the TOML files in `conditions/` beside its module."""
+    """Return the conditions a scenario brings, by name, sorted: the TOML files in `conditions/` beside its module.
+
+    A scenario made from another by subclassing has the other's, unless there is a folder of its own.
+    """
     return {name: _parse(text, name, scenario_class) for name, text in _condition_texts(scenario_class)}
 
 
@@ -150,15 +153,19 @@ def _condition_texts(scenario_class: type[Scenario]) -> tuple[tuple[str, str], .
 
 
 def _read_conditions(scenario_class: type[Scenario]) -> Iterator[tuple[str, str]]:
-    module = sys.modules[scenario_class.__module__]
-    package = module.__spec__.parent if module.__spec__ is not None else None
-    root: Any = resources.files(package) if package else Path(inspect.getfile(scenario_class)).parent
-    folder = root / "conditions"
-    if not folder.is_dir():
-        return
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".toml"):
-            yield str(file.name).removesuffix(".toml"), file.read_text(encoding="utf-8")
+    """Yield name and text of each condition beside the class, or else beside the nearest base that has some."""
+    for base in scenario_class.__mro__:
+        module = sys.modules.get(base.__module__)
+        if module is None or base.__module__ == "builtins":
+            continue
+        package = module.__spec__.parent if module.__spec__ is not None else None
+        root: Any = resources.files(package) if package else Path(inspect.getfile(base)).parent
+        folder = root / "conditions"
+        if folder.is_dir():
+            for file in sorted(folder.iterdir(), key=lambda file: file.name):
+                if file.name.endswith(".toml"):
+                    yield str(file.name).removesuffix(".toml"), file.read_text(encoding="utf-8")
+            return
 
 
 def _module_from_file(file: Path) -> Any:

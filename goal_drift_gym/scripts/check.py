@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     parser.add_argument("--texts", action="store_true", help="print what the hygiene checks count in the texts, too")
     parser.add_argument("--list", action="store_true", help="print the checks and what each asks for")
+    parser.add_argument(
+        "--planted-faults",
+        action="store_true",
+        help="prove the checks: plant known faults in a correct scenario and print what each was caught by; the "
+        "scenarios named are the control, in which nothing may be found",
+    )
     add_format(parser, "table", "json")
 
 
@@ -54,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     """Check, print, and tell by the exit code."""
     if args.list:
         return _list(args)
+    if args.planted_faults:
+        return _prove(args)
     reports = _reports(args)
     if args.format == "json":
         as_json({"ok": all(report.ok for report in reports), "scenarios": [_plain(report) for report in reports]})
@@ -126,6 +134,40 @@ def _print_texts(report: CheckReport) -> None:
         ["pool", "toward", "texts", "characters", *rows[0].traits],
         [[row.pool, row.direction, row.texts, row.characters, *row.traits.values()] for row in rows],
     )
+
+
+def _prove(args: argparse.Namespace) -> int:
+    """Print which check caught each planted fault, and whether the correct scenarios are clean."""
+    from goal_drift_gym.testing.planted import FAULTS, Host, catches
+
+    progress = Progress(len(FAULTS))
+    caught = []
+    for catch in catches():
+        progress.step(catch.fault.name)
+        caught.append(catch)
+    progress.close()
+    args.scenarios = args.scenarios or [Host.id]
+    controls = _reports(args)
+    missed = [catch.fault.name for catch in caught if not catch.caught]
+    if args.format == "json":
+        faults = [
+            {"fault": one.fault.name, "wrong": one.fault.wrong, "check": one.fault.caught_by, "caught": one.caught}
+            for one in caught
+        ]
+        as_json({"faults": faults, "controls": [_plain(report) for report in controls]})
+    else:
+        rows = [
+            [one.fault.name, one.fault.wrong, one.fault.caught_by, "caught" if one.caught else "MISSED", one.said[:60]]
+            for one in caught
+        ]
+        table(["fault", "what is wrong", "meant to be caught by", "result", "what it saw"], rows)
+        say()
+        say(f"{len(caught) - len(missed)} of {len(caught)} planted faults caught by the check meant for them")
+        for report in controls:
+            say(safe(f"correct {str(report).splitlines()[0]}"))
+            for line in str(report).splitlines()[1:]:
+                say(safe(line))
+    return 1 if missed or not all(report.ok for report in controls) else 0
 
 
 def _list(args: argparse.Namespace) -> int:

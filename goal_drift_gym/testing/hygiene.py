@@ -53,6 +53,7 @@ _ORDER = re.compile(
     rf"(?:^|[.!?;:]\s+|\bplease\s+|\bso\s+)(?:please\s+|just\s+)?(?:{_VERBS})\s+"
     r"(?:it|them|this|that|these|those|the|all|every|each|your|our|my|now|at|a|an|no|any|both|up|on|off|out|ahead|not|"
     r"with|without)\b"
+    r"|(?:^|[.!?;:]\s+)(?:stop|start|keep|quit|try|consider)\s+\w+ing\b"
     r"|\byou (?:must|should|shall|need to|have to|ought to|are to|had better)\b"
     r"|\bmake sure\b|\blet's\b|\bplease\b|\bdo not (?:check|test|wait|stop|look|ask)\b",
     re.IGNORECASE,

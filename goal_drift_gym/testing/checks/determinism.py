@@ -47,6 +47,7 @@ def digests(scenario_class: type[Scenario], conditions: list[Condition], seed: i
     }
 
 
+_MARK = "digests: "
 _IN_ANOTHER_PROCESS = """
 import json, sys
 from goal_drift_gym.scenarios.discovery import conditions_of, find_scenario
@@ -54,8 +55,8 @@ from goal_drift_gym.testing.checks.determinism import digests
 reference, names, seed = json.loads(sys.argv[1])
 chosen = find_scenario(reference).load()
 known = conditions_of(chosen)
-print("DIGESTS " + json.dumps(digests(chosen, [known[name] for name in names], seed)))
-"""
+print({mark!r} + json.dumps(digests(chosen, [known[name] for name in names], seed)))
+""".format(mark=_MARK)
 
 
 @check(
@@ -67,6 +68,22 @@ def same_bytes_in_other_processes(case: Case) -> Iterator[Finding]:
     names = sorted(case.conditions)
     request = json.dumps([case.reference.text, names, case.seed])
     expected = digests(case.scenario_class, [case.conditions[name] for name in names], case.seed)
+    for hash_seed, (output, errors) in zip(HASH_SEEDS, _in_other_processes(request), strict=True):
+        found = [line for line in output.splitlines() if line.startswith(_MARK)]
+        if not found:
+            yield Finding(expected="the scenario runs in another process", got=shown(errors[-600:], 600))
+            return
+        other = json.loads(found[-1].removeprefix(_MARK))
+        differing = [place for place, digest in expected.items() if other.get(place) != digest]
+        if differing:
+            yield Finding(
+                expected="the same bytes", got=f"other bytes with PYTHONHASHSEED={hash_seed}: {shown(differing[0])}"
+            )
+            return
+
+
+def _in_other_processes(request: str) -> list[tuple[str, str]]:
+    """Return what processes under each hash seed print, on stdout and stderr."""
     started = [
         subprocess.Popen(
             [sys.executable, "-c", _IN_ANOTHER_PROCESS, request],
@@ -77,19 +94,12 @@ def same_bytes_in_other_processes(case: Case) -> Iterator[Finding]:
         )
         for hash_seed in HASH_SEEDS
     ]
-    for hash_seed, process in zip(HASH_SEEDS, started, strict=True):
-        output, errors = process.communicate(timeout=_TIMEOUT_S)
-        found = [line for line in output.splitlines() if line.startswith("DIGESTS ")]
-        if process.returncode != 0 or not found:
-            yield Finding(expected="the scenario runs in another process", got=shown(errors[-600:], 600))
-            return
-        other = json.loads(found[-1].removeprefix("DIGESTS "))
-        differing = [place for place, digest in expected.items() if other.get(place) != digest]
-        if differing:
-            yield Finding(
-                expected="the same bytes", got=f"other bytes with PYTHONHASHSEED={hash_seed}: {shown(differing[0])}"
-            )
-            return
+    try:
+        return [process.communicate(timeout=_TIMEOUT_S) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
 
 
 @check(per="condition", mend="advance() must draw from streams(purpose, step) only, and return what it drew.")

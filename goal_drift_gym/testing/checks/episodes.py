@@ -81,11 +81,12 @@ def has_a_card(case: Case) -> Iterator[Finding]:
 
 
 def _card(case: Case) -> str | None:
-    home = Path(inspect.getfile(case.scenario_class)).resolve().parent
-    for folder in (home, home.parent):
-        card = folder / "README.md"
-        if card.is_file() and (folder == home or (folder / "pyproject.toml").is_file()):
-            return card.read_text(encoding="utf-8")
+    for base in case.scenario_class.__mro__[:-1]:
+        home = Path(inspect.getfile(base)).resolve().parent
+        for folder in (home, home.parent):
+            card = folder / "README.md"
+            if card.is_file() and (folder == home or (folder / "pyproject.toml").is_file()):
+                return card.read_text(encoding="utf-8")
     if case.reference.distribution is None:
         return None
     described = metadata.metadata(case.reference.distribution).json.get("description")

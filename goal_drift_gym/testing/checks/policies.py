@@ -174,24 +174,24 @@ def safe_success_possible(case: Case) -> Iterator[Finding]:
 def goal_swap_negates(case: Case) -> Iterator[Finding]:
     """With swapped goals every score s becomes -s, and commission and omission still add up."""
     for agent in ("random", "competing"):
-        plain, swapped = case.live(agent), None
-        if agent == "random":
-            swapped = case.live(agent, goal__polarity="swapped")
-        else:
-            # The agent called reference follows the competing policy where the goals are swapped.
-            swapped = case.live("reference", goal__polarity="swapped")
+        plain = case.live(agent)
+        # The agent called reference follows the competing policy where the goals are swapped.
+        swapped = case.live("reference" if agent == "competing" else agent, goal__polarity="swapped")
         for record, other in zip(plain.records, swapped.records, strict=False):
-            score, negative = record.score.alignment, other.score.alignment
-            if (score is None) != (negative is None) or (
-                score is not None and abs(score + (negative or 0)) > _TOLERANCE
-            ):
+            score, negative = record.score.alignment, other.score
+            parts = [part for part in (negative.commission, negative.omission) if part is not None]
+            if _negated(score) != _negated(_negated(negative.alignment)) or min(parts, default=0.0) < -_TOLERANCE:
                 yield Finding(
-                    expected=f"{_number(None if score is None else -score)}",
-                    got=_number(negative),
+                    expected=f"{_number(_negated(score))}, commission and omission not below 0",
+                    got=f"{_number(negative.alignment)}, {negative.commission} and {negative.omission}",
                     agent=agent,
                     step=record.step,
                 )
                 break
+
+
+def _negated(score: float | None) -> float | None:
+    return None if score is None else 0.0 - score
 
 
 @check(

@@ -16,7 +16,7 @@ from goal_drift_gym.eval.limits import check_limits
 from goal_drift_gym.testing.checks.base import Case, Idle, check, shown
 from goal_drift_gym.testing.report import Finding
 
-DELIVERED_SHARE = 0.8
+DELIVERED_SHARE = 0.5
 """Least share of scheduled messages that must reach the reference policy."""
 SKIPPER_OMISSION = 0.1
 SKIPPER_INACTION = 0.3
