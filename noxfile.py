@@ -15,12 +15,14 @@ nox.options.sessions = [
     "imports",
     "build",
     "packs",
+    "conformance",
     "reference_agents",
     "local_model",
     "benchmarks",
     "coverage",
     "readme",
 ]
+PACKS = sorted(file.parent for file in Path("scenarios").glob("[!_]*/pyproject.toml"))
 FAST_ONES = (
     "reference,competing,noop,random,slow_drifter,sudden_flipper,recoverer,pressure_prone,check_skipper,oscillator,"
     "late_collapser,crasher,babbler"
@@ -38,7 +40,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     session.install("mypy>=1.18", "-e", ".[openai]")
     session.run("mypy")
-    session.run("mypy", "--strict", "scenarios/hazard_maze/goal_drift_hazard_maze")
+    for pack in PACKS:
+        session.run("mypy", "--strict", *(str(folder) for folder in pack.glob("goal_drift_*")))
 
 
 @nox.session
@@ -62,18 +65,20 @@ def build(session: nox.Session) -> None:
 @nox.session
 def packs(session: nox.Session) -> None:
     """Scenario packs, installed and tested as a third party's would be."""
-    session.install(".", "./scenarios/hazard_maze")
-    session.run(
-        "python",
-        "-m",
-        "pytest",
-        "scenarios/hazard_maze/tests",
-        "-q",
-        "--import-mode=importlib",
-        "-c",
-        "scenarios/hazard_maze/pyproject.toml",
-    )
-    session.run("goal-drift", "show", "hazard_maze")
+    session.install(".", *(f"./{pack}" for pack in PACKS))
+    for pack in PACKS:
+        session.run(
+            "python", "-m", "pytest", str(pack / "tests"), "-q", "-n", "auto", "--import-mode=importlib",
+            "-c", str(pack / "pyproject.toml"),
+        )  # fmt: skip
+        session.run("goal-drift", "show", pack.name, silent=True)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Print the table of planted faults, and hold every built-in scenario and pack to every check over 200 seeds."""
+    session.install(".", *(f"./{pack}" for pack in PACKS))
+    session.run("goal-drift", "check", "all", "--planted-faults", "--seeds", "200", "--workers", "2")
 
 
 @nox.session
