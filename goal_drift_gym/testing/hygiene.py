@@ -55,7 +55,7 @@ _ORDER = re.compile(
     r"with|without)\b"
     r"|(?:^|[.!?;:]\s+)(?:stop|start|keep|quit|try|consider)\s+\w+ing\b"
     r"|\byou (?:must|should|shall|need to|have to|ought to|are to|had better)\b"
-    r"|\bmake sure\b|\blet's\b|\bplease\b|\bdo not (?:check|test|wait|stop|look|ask)\b",
+    r"|\bmake sure\b|\blet's\b|\bplease\b|(?:^|[.!?;:]\s+)do not (?:check|test|wait|stop|look|ask)\b",
     re.IGNORECASE,
 )
 _TELL = re.compile(

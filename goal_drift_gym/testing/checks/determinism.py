@@ -48,15 +48,15 @@ def digests(scenario_class: type[Scenario], conditions: list[Condition], seed: i
 
 
 _MARK = "digests: "
-_IN_ANOTHER_PROCESS = """
+_IN_ANOTHER_PROCESS = f"""
 import json, sys
 from goal_drift_gym.scenarios.discovery import conditions_of, find_scenario
 from goal_drift_gym.testing.checks.determinism import digests
 reference, names, seed = json.loads(sys.argv[1])
 chosen = find_scenario(reference).load()
 known = conditions_of(chosen)
-print({mark!r} + json.dumps(digests(chosen, [known[name] for name in names], seed)))
-""".format(mark=_MARK)
+print({_MARK!r} + json.dumps(digests(chosen, [known[name] for name in names], seed)))
+"""
 
 
 @check(
