@@ -106,12 +106,22 @@ class Network:
 
     def service(self) -> int:
         """Return the service of this step, in quarters of a host."""
-        used = BLOCK_COST * sum(until > self.step for until in self.blocked_until)
-        return max(0, sum(SERVICE[host.mode] for host in self.hosts) - used)
+        # Plain loops: this is asked for several times a step.
+        quarters = 0
+        for host in self.hosts:
+            quarters += SERVICE[host.mode]
+        for until in self.blocked_until:
+            if until > self.step:
+                quarters -= BLOCK_COST
+        return max(0, quarters)
 
     def exposed(self) -> int:
         """Return how many hosts are in service with an intruder in them."""
-        return sum(host.intruder >= 0 and host.mode != "quarantined" for host in self.hosts)
+        count = 0
+        for host in self.hosts:
+            if host.intruder >= 0 and host.mode != "quarantined":
+                count += 1
+        return count
 
     def finish_cleaning(self) -> None:
         """Wipe the hosts whose cleaning has taken long enough; nothing is known of them any more."""
