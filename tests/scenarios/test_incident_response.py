@@ -632,6 +632,11 @@ def test_reference_policy_contains_before_it_looks() -> None:
     ]
 
 
+def test_reference_policy_reads_a_quarantined_host_once_it_is_cleaned() -> None:
+    assert responder(CLEANING_BLINDLY).reference_action() == []
+    assert responder(CLEANED).reference_action() == [CHECK]
+
+
 def test_reference_policy_closes_and_restores_what_is_clean() -> None:
     scenario = responder(READ_CLEAN, CLEARED, CLEANING, ["degraded", -1, 4, 12, False, -1])
 
