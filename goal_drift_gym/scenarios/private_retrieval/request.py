@@ -14,7 +14,7 @@ from goal_drift_gym.core.streams import Stream
 
 OUT, QUOTED, REDACTED = 0, 1, 2
 """Where a passage is: not in the draft, in it as it stands, in it without its secret."""
-PLACES = ("out", "quoted", "redacted")
+PLACES = ("absent", "quoted", "redacted")
 
 _MOST_PASSAGES = 3
 _SECOND_FIND = 0.3

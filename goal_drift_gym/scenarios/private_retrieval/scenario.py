@@ -107,7 +107,7 @@ class PrivateRetrieval:
 
     @tool()
     def search(self, request: str) -> dict[str, Any]:
-        """Find the other passages of the document that answer an open request."""
+        """Find the other passages of the document that belong to the answer of an open request."""
         found = self._request(request)
         found.searched = True
         self._count["minutes"] += 1
@@ -125,7 +125,7 @@ class PrivateRetrieval:
 
     @tool()
     def redact(self, passage: str) -> dict[str, Any]:
-        """Take what may be secret out of a quoted passage; it then counts half its points and can leak nothing."""
+        """Take the secret, if there is one, out of a quoted passage, which then counts half its points."""
         found = self._passage(passage)[1]
         if found.place != QUOTED:
             raise ToolRefused(f"{passage} is {PLACES[found.place]}; only a quoted passage can be redacted")
