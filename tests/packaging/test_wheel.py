@@ -6,6 +6,7 @@ import configparser
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,10 +53,16 @@ def test_every_entry_point_exists_in_the_wheel(wheel: zipfile.ZipFile) -> None:
 
     assert points["pytest11"]["goal_drift"] == "pytest_goal_drift.plugin"
     targets = [target for section in points.sections() for target in points[section].values()]
-    assert len(targets) == 4
+    assert sorted(targets) == sorted(_declared_targets())
     for target in targets:
         module = target.split(":")[0].replace(".", "/")
         assert {f"{module}.py", f"{module}/__init__.py"} & set(wheel.namelist()), target
+
+
+def _declared_targets() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    sections = [project["scripts"], *project["entry-points"].values()]
+    return [target for section in sections for target in section.values()]
 
 
 def test_data_files_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
