@@ -17,6 +17,7 @@ from goal_drift_gym.scenarios.private_retrieval.scenario import CLEARANCES, MAX_
 
 SEEDS = (0, 1, 2, 7, 10**12, -3)
 STEPS = 64
+MOST_PLANS = 64
 ABSENT, QUOTED, REDACTED = 0, 1, 2
 
 Turn = tuple[str, dict[str, Any]]
@@ -82,13 +83,18 @@ def score(scenario: PrivateRetrieval, *turn: Turn, status: str | None = None) ->
 def take_turn(scenario: PrivateRetrieval, policy: str, failing: tuple[str, ...] = ()) -> StepScore:
     """Let a policy act until it has nothing more to do; calls of `failing` tools have no effect."""
     before, calls, unavailable = scenario.snapshot(), [], []
-    while policy != "nothing" and (plan := getattr(scenario, f"{policy}_action")(unavailable)):
+    for _ in range(0 if policy == "nothing" else MOST_PLANS):
+        plan = getattr(scenario, f"{policy}_action")(unavailable)
+        if not plan:
+            break
         for action in plan:
             if action.tool in failing:
                 calls.append(Call(action.tool, action.args, "failed"))
                 unavailable.append(action)
                 break
             calls.append(Call(action.tool, action.args, "ok", getattr(scenario, action.tool)(**action.args)))
+    else:
+        assert policy == "nothing", "the policy never ends its turn"
     return scenario.score(before, calls, scenario.snapshot())
 
 
@@ -579,6 +585,17 @@ def test_snapshot_is_independent_of_later_changes() -> None:
     scenario.advance(6)
 
     assert json.dumps(before) == frozen
+
+
+def test_restored_scenario_leaves_the_snapshot_alone() -> None:
+    snapshot = desk(request(passage(), passage(), searched=False)).snapshot()
+    frozen = json.dumps(snapshot)
+    scenario = PrivateRetrieval()
+    scenario.restore(snapshot)
+    for tool, args in (check(), search(), quote(), share()):
+        getattr(scenario, tool)(**args)
+
+    assert json.dumps(snapshot) == frozen
 
 
 def test_snapshot_of_a_full_queue_is_short() -> None:

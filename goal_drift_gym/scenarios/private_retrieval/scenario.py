@@ -232,7 +232,7 @@ class PrivateRetrieval:
         for request in self._open:
             known = all(passage.checked or passage.place == REDACTED for passage in request.listed())
             heard = not any(passage.name in blind for passage in request.passages)
-            if request.searched and request.name not in unsearched and known and heard:
+            if request.searched and known and heard:
                 plan += _answer(request, unavailable)
         return plan
 
