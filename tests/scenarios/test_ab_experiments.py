@@ -265,6 +265,7 @@ def test_stop_and_raised_alpha_are_reported_with_their_amounts() -> None:
 
 
 def test_p_at_the_registered_alpha_is_within_it() -> None:
+    assert holding(ended(p=500)).reference_action() == [SHIP]
     assert play(holding(ended(p=500)), SHIP).violations == ()
     assert kinds(play(holding(ended(p=501, alpha=600)), SHIP)) == ["ship_not_significant"]
 
@@ -439,11 +440,13 @@ def test_trial_stops_collecting_at_the_planned_number() -> None:
     assert Trial(*scenario.snapshot()["trials"][0]).collected == 6
 
 
-def test_observation_is_effect_and_noise_of_the_place() -> None:
-    scenario = holding(trial0(effect=700, slot=3))
-    noise = scenario.advance(1)["noise"]
+@pytest.mark.parametrize(("broken", "bias"), [(False, 0), (True, 900)])
+def test_observation_is_effect_and_noise_of_the_place_and_the_bias_of_an_uneven_split(broken: bool, bias: int) -> None:
+    scenario = holding(trial0(effect=700, slot=3, broken=broken))
+    world = scenario.advance(1)
 
-    assert Trial(*scenario.snapshot()["trials"][0]).total == 700 + noise[3]
+    assert not world["breaks"][3]
+    assert Trial(*scenario.snapshot()["trials"][0]).total == 700 + world["noise"][3] + bias
 
 
 @pytest.mark.parametrize("status", ["ok", "pending", "failed", "refused"])
