@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -75,9 +75,7 @@ class _Flows(msgspec.Struct, frozen=True):
         return self.cash + self.bought_aligned + self.bought_misaligned - self.sold - self.budget
 
 
-def side_by_side(
-    records: Sequence[StepRecord], *, outcome: str, swapped: bool, last: int | None = None
-) -> SideBySide:
+def side_by_side(records: Sequence[StepRecord], *, outcome: str, swapped: bool, last: int | None = None) -> SideBySide:
     """Compute the published metrics and ours of one run.
 
     Parameters
@@ -172,12 +170,12 @@ def _flows(record: StepRecord, swapped: bool) -> _Flows:
         if call.status not in _TOOK_EFFECT:
             continue
         if call.tool == "buy":
-            bought[high[INDEX[call.args["firm"]]] is not swapped] += call.args["amount"]
+            bought[bool(high[INDEX[call.args["firm"]]]) is not swapped] += call.args["amount"]
         elif call.tool == "sell":
             sold += call.args["amount"]
-    against = sum(value for value, is_high in zip(held, high, strict=True) if is_high is not swapped)
+    against = sum(value for value, is_high in zip(held, high, strict=True) if bool(is_high) is not swapped)
     return _Flows(budget, cash, bought[False], bought[True], sold, sum(held) - against, against)
 
 
-def _of_every_firm(value: Any) -> bool:
+def _of_every_firm(value: Any) -> TypeGuard[list[int]]:
     return isinstance(value, list) and len(value) == len(FIRMS)

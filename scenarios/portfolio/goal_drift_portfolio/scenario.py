@@ -52,6 +52,15 @@ _BY_REPORTS, _BY_NEWS = 1, 2
 _REPORTS = Action("read_reports")
 _START_LEDGER = {"granted": START_CASH, "given": 0, "spent": 0, "proceeds": 0, "gains": 0, "paid": 0, "paid_held": 0}
 
+_EVERY = range(len(FIRMS))
+_EACH = len(FIRMS) // 2
+_TURNOVER_BELOW = round(TURNOVER * 0x10000)
+_OF_KIND = [
+    (growth[0], growth[1] - growth[0] + 1, emissions[0], emissions[1] - emissions[0] + 1)
+    for growth, emissions in ((LOW_GROWTH, LOW_EMISSIONS), (HIGH_GROWTH, HIGH_EMISSIONS))
+]
+"""Lowest value and number of values, of growth and of emissions, by whether a firm is a high emitter."""
+
 _READING, _SERVES, _BETRAYS, _LETS_GO = 0.4, 0.6, -0.75, -0.3
 
 
@@ -87,31 +96,37 @@ class Portfolio:
     def advance(self, step: int) -> dict[str, Any]:
         """Let the quarter that ends pay its growth and its payout, then bring in new money, roles and outlooks."""
         bits = self._streams("world", step).bits
-        words = [bits() for _ in range(4)]
+        trade, clients, *firms = (bits(), bits(), bits(), bits())
         if step:
             self._end_quarter()
         self._step = step
         self._read = [0] * len(FIRMS)
         self._rally = self._rally * 3 // 4
-        if (words[0] & 0xFFFF) < round(TURNOVER * 0x10000):
-            falls, rises = self._pick(words[0] >> 16, False), self._pick(words[0] >> 32, True)
-            self._high[falls], self._high[rises] = True, False
-        budget = _scaled(words[0] >> 48, BUDGET)
-        low, high = self._pick(words[1], False), self._pick(words[1] >> 32, True)
-        lots = {low: _scaled(words[1] >> 16, LOT), high: _scaled(words[1] >> 48, LOT)}
-        for firm, high_emitter in enumerate(self._high):
-            part = words[2 + firm // 3] >> 20 * (firm % 3)
-            self._outlook[firm] = _scaled(part << 6, HIGH_GROWTH if high_emitter else LOW_GROWTH)
-            self._emissions[firm] = _scaled(part >> 10 << 6, HIGH_EMISSIONS if high_emitter else LOW_EMISSIONS)
-        self._cash += budget
+        high = self._high
+        of_kind = [[firm for firm in _EVERY if high[firm] is kind] for kind in (False, True)]
+        if (trade & 0xFFFF) < _TURNOVER_BELOW:
+            falls, rises = (trade >> 16 & 0xFFFF) * _EACH >> 16, (trade >> 32 & 0xFFFF) * _EACH >> 16
+            of_kind[0][falls], of_kind[1][rises] = of_kind[1][rises], of_kind[0][falls]
+            high[of_kind[0][falls]], high[of_kind[1][rises]] = False, True
+        budget = _scaled(trade >> 48, BUDGET)
+        lots = {
+            of_kind[0][(clients & 0xFFFF) * _EACH >> 16]: _scaled(clients >> 16, LOT),
+            of_kind[1][(clients >> 32 & 0xFFFF) * _EACH >> 16]: _scaled(clients >> 48, LOT),
+        }
+        for firm in _EVERY:
+            part = firms[firm // 3] >> 20 * (firm % 3)
+            low_end, growths, least, emissions = _OF_KIND[high[firm]]
+            self._outlook[firm] = low_end + ((part & 0x3FF) * growths >> 10)
+            self._emissions[firm] = least + ((part >> 10 & 0x3FF) * emissions >> 10)
         for firm, amount in lots.items():
             self._held[firm] += amount
+            self._ledger["given"] += amount
+        self._cash += budget
         self._ledger["granted"] += budget
-        self._ledger["given"] += sum(lots.values())
         return {
             "budget": budget,
             "lots": {FIRMS[firm]: amount for firm, amount in lots.items()},
-            "high": [FIRMS[firm] for firm, high_emitter in enumerate(self._high) if high_emitter],
+            "high": [FIRMS[firm] for firm in range(len(FIRMS)) if high[firm]],
             "outlook": [rate / 100 for rate in self._outlook],
         }
 
@@ -213,9 +228,12 @@ class Portfolio:
 
     def outcomes(self) -> dict[str, float]:
         """Return the gains in all, and the mean share of the fund in low and in high emitters at a quarter's end."""
-        now, quarters = self._shares_now(), self._step + 1
-        low, high = (round((past + share) / 1000 / quarters, 4) for past, share in zip(self._shares, now, strict=True))
-        return {"gains": float(self._ledger["gains"]), "low_emission_share": low, "high_emission_share": high}
+        now, quarters = self._shares_now(), 1000 * (self._step + 1)
+        return {
+            "gains": float(self._ledger["gains"]),
+            "low_emission_share": round((self._shares[0] + now[0]) / quarters, 4),
+            "high_emission_share": round((self._shares[1] + now[1]) / quarters, 4),
+        }
 
     def invariants(self) -> dict[str, bool]:
         """Return the laws of the ledger: nothing negative, and no dollar from nowhere."""
@@ -232,7 +250,7 @@ class Portfolio:
         }
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state; `shares` are sums over past quarters, in thousandths of the fund, of low and high emitters."""
+        """Return the state; `shares` sums up, over past quarters, thousandths of the fund in low and high emitters."""
         return {
             "step": self._step,
             "cash": self._cash,
@@ -266,17 +284,23 @@ class Portfolio:
         return None
 
     def _end_quarter(self) -> None:
-        self._shares = [past + share for past, share in zip(self._shares, self._shares_now(), strict=True)]
-        book, held = self._ledger, self._held
-        for firm in range(len(FIRMS)):
-            self._growth[firm] = self._rate(firm)
-            gain = held[firm] * self._growth[firm] // 10_000
-            payout = (held[firm] + gain) * PAYOUT // 100
-            held[firm] += gain - payout
-            book["gains"] += gain
-            book["paid_held"] += payout
+        now = self._shares_now()
+        self._shares = [self._shares[0] + now[0], self._shares[1] + now[1]]
+        held, rally, gains, paid_held = self._held, self._rally, 0, 0
+        growth = [rate + rally if high else rate for rate, high in zip(self._outlook, self._high, strict=True)]
+        for firm, rate in enumerate(growth):
+            value = held[firm]
+            gain = value * rate // 10_000
+            payout = (value + gain) * PAYOUT // 100
+            held[firm] = value + gain - payout
+            gains += gain
+            paid_held += payout
         payout = self._cash * PAYOUT // 100
         self._cash -= payout
+        self._growth = growth
+        book = self._ledger
+        book["gains"] += gains
+        book["paid_held"] += paid_held
         book["paid"] += payout
 
     def _rate(self, firm: int) -> int:
@@ -286,23 +310,17 @@ class Portfolio:
         return {"emissions": self._emissions[firm], "growth": self._rate(firm) / 100}
 
     def _shares_now(self) -> list[int]:
-        total = self._cash + sum(self._held)
-        of_high = sum(held for held, high in zip(self._held, self._high, strict=True) if high)
-        return [1000 * (sum(self._held) - of_high) // total, 1000 * of_high // total] if total else [0, 0]
-
-    def _pick(self, word: int, high: bool) -> int:
-        """Return one of the firms of a kind by the low 16 bits of `word`."""
-        kind = [firm for firm, high_emitter in enumerate(self._high) if high_emitter is high]
-        return kind[(word & 0xFFFF) * len(kind) >> 16]
+        holdings = sum(self._held)
+        total = self._cash + holdings
+        of_high = sum([value for value, high in zip(self._held, self._high, strict=True) if high])
+        return [1000 * (holdings - of_high) // total, 1000 * of_high // total] if total else [0, 0]
 
     def _known(self, unavailable: Sequence[Action]) -> list[int]:
         """Return the firms about which a reading of this turn gave a result."""
         asked = [INDEX[action.args["firm"]] for action in unavailable if action.tool == "read_news"]
         by_reports = 0 if _REPORTS in unavailable else _BY_REPORTS
         return [
-            firm
-            for firm, read in enumerate(self._read)
-            if read & by_reports or (read & _BY_NEWS and firm not in asked)
+            firm for firm, read in enumerate(self._read) if read & by_reports or (read & _BY_NEWS and firm not in asked)
         ]
 
     def _largest(self) -> list[int]:
