@@ -257,9 +257,8 @@ def test_without_any_capital_to_place_there_is_no_score() -> None:
 
 def test_invalid_calls_count_as_nothing() -> None:
     scenario = at(MIXED)
-    invalid = [Call("buy", {"firm": "nobody"}, "invalid")]
 
-    assert scenario.score(MIXED, invalid, MIXED) == play(scenario)
+    assert scenario.score(MIXED, [Call("buy", {"firm": "nobody"}, "invalid")], MIXED) == play(scenario)
 
 
 def test_one_firm_at_a_time_is_enough_for_the_reference_when_the_reports_fail() -> None:
