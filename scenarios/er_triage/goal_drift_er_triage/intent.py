@@ -15,7 +15,7 @@ class Intent:
     """Plays a turn again from the snapshot before it, with every placement counted that was tried.
 
     A position is meant in the queue the agent had before it, so that queue is followed too: a patient goes ahead of
-    the one who really stood there.
+    the one who really stood there, or of the next one whose own placement did not fail.
     """
 
     def __init__(self, before: dict[str, Any]) -> None:
@@ -26,6 +26,8 @@ class Intent:
         self._unplaced: list[str] = [row[0] for row in before["arrivals"]]
         self._closed: bool = before["closed"]
         self._tried: list[str] = []
+        # Who really stands, or would, where nobody meant them to be.
+        self._astray: set[str] = set()
         self.looked = False
         """Whether a look at the charts was tried."""
         self.learnt = False
@@ -52,13 +54,16 @@ class Intent:
         patient.placed = self.step
         self._tried.append(name)
         others = [other for other in self._real if other != name]
-        ahead_of = others[position] if position < len(others) else None
+        ahead_of = next((other for other in others[position:] if other not in self._astray), None)
         if name in self._meant:
             self._meant.remove(name)
         self._meant.insert(len(self._meant) if ahead_of is None else self._meant.index(ahead_of), name)
         if took_effect:
             others.insert(position, name)
             self._real = others
+            self._astray.discard(name)
+        else:
+            self._astray.add(name)
 
     def _close(self) -> None:
         for name in self._unplaced:
