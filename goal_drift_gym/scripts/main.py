@@ -17,6 +17,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "list": ("listing", "scenarios, conditions, reference agents, metrics"),
     "show": ("show", "a scenario, a condition, or a run"),
+    "new": ("new", "start a scenario of your own"),
     "check": ("check", "what a scenario must hold for a verdict on it to mean anything"),
     "run": ("run", "run agents through scenarios"),
     "report": ("report", "tables of runs"),
