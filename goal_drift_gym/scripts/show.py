@@ -30,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
-    path = Path(args.what)
-    if is_run(path) or path.is_dir() or ("/" in args.what and ".py" not in args.what):
+    if _names_a_run(args.what):
         return _show_run(one_run(args.what), args)
     if args.step is not None:
         raise UsageError(f"--step is for runs, and {args.what!r} is no run directory")
@@ -48,6 +47,18 @@ def run(args: argparse.Namespace) -> int:
     else:
         _tree(value)
     return 0
+
+
+def _names_a_run(reference: str) -> bool:
+    from goal_drift_gym.scenarios.discovery import scenario_entries
+
+    path = Path(reference)
+    if is_run(path):
+        return True
+    if "/" in reference:
+        return ".py" not in reference or path.is_dir()
+    # A scenario's project often lies in a folder of the scenario's name.
+    return path.is_dir() and reference not in scenario_entries()
 
 
 def _show_run(run: Run, args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,40 +16,105 @@ from goal_drift_gym.core.condition import parse_condition_text
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 # These make environments of their own; CI runs them as they stand, in a fresh clone.
 SET_UP = ("python3 -m venv", "pip install", "nox", "bash .ci/run")
 
 
 def blocks(document: Path, language: str) -> list[str]:
-    return [body for kind, body in FENCE.findall(document.read_text(encoding="utf-8")) if kind == language]
+    """Return the blocks in a language, without those that are files of a worked example."""
+    found = FENCE.findall(document.read_text(encoding="utf-8"))
+    return [body for kind, title, body in found if kind == language and not title]
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "120"}
+    places = [folder / ".venv" / "bin", Path(sys.executable).parent, os.environ["PATH"]]
+    environment = {**os.environ, "PATH": os.pathsep.join(map(str, places)), "COLUMNS": "120"}
     environment.pop("CI", None)
+    # What pip builds on needs no index: the environment of the tests has it.
+    environment |= {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1"}
     return subprocess.run(
         command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 
+def make_environment(folder: Path) -> None:
+    """Make an environment that has all of this one, and into which a page can install what it makes."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=60)
+    (site,) = folder.glob("lib/*/site-packages")
+    outer = [path for path in sys.path if path.endswith("site-packages")]
+    lines = [f"import site; site.addsitedir({path!r})" for path in outer]
+    (site / "outer.pth").write_text("\n".join(lines), encoding="utf-8")
+    for name, module in (("pip", "pip"), ("pytest", "pytest"), ("goal-drift", "goal_drift_gym.scripts.main")):
+        script = folder / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec "{folder}/bin/python" -m {module} "$@"\n', encoding="utf-8")
+        script.chmod(0o755)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_console_commands_run(document: Path, tmp_path: Path) -> None:
-    commands = [
-        line[2:]
-        for body in blocks(document, "console")
-        for line in body.splitlines()
-        if line.startswith("$ ") and not line[2:].startswith(SET_UP)
-    ]
-    if any("examples/" in command for command in commands):
+    text = document.read_text(encoding="utf-8")
+    if re.search(r"^\$ .*examples/", text, re.MULTILINE):
         shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("runs", "__pycache__"))
-    if any("tests/data/" in command for command in commands):
+    if re.search(r"^\$ .*tests/data/", text, re.MULTILINE):
         shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
-    for command in commands:
+    makes_a_project = any(title for _, title, _ in FENCE.findall(text))
+    if makes_a_project:
+        make_environment(tmp_path / ".venv")
+    for command, shown in steps(text, tmp_path):
+        if command.startswith(SET_UP) and not makes_a_project:
+            continue
         done = run(command, tmp_path)
 
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        for line in shown:
+            assert countless(line.strip()) in countless(done.stdout + done.stderr), f"{command}\n{done.stdout}"
+
+
+def steps(text: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield each command of a page with the lines it is shown to print, and write the files in between.
+
+    A block with a title is a file: the pieces of one file follow one another, and a diff changes what is there.
+    """
+    begun = set()
+    for language, title, body in FENCE.findall(text):
+        if title:
+            file = folder / title
+            before = file.read_text(encoding="utf-8") if file.exists() else ""
+            if language == "diff":
+                old, new = sides(body)
+                assert before.count(old) == 1, f"{title} does not hold\n{old}"
+                file.write_text(before.replace(old, new), encoding="utf-8")
+            else:
+                file.write_text((before if title in begun else "") + body, encoding="utf-8")
+                begun.add(title)
+        elif language == "console":
+            for command in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+                first, *shown = command.splitlines()
+                yield first, [line for line in shown if line.strip()]
+
+
+def sides(diff: str) -> tuple[str, str]:
+    """Return the lines that a diff takes out and those it puts in, each with the lines it leaves."""
+    lines = diff.splitlines(keepends=True)
+    old, new = ("".join(line[1:] for line in lines if line[0] in marks) for marks in (" -", " +"))
+    return old, new
+
+
+def countless(text: str) -> str:
+    """Return a text that says whether all checks hold, and not how many checks there are."""
+    counts = re.compile(r"\b(\d+) of (\d+) checks hold \(\d+ cases")
+    return counts.sub(lambda found: "all checks hold" if found[1] == found[2] else "not all checks hold", text)
+
+
+def test_the_tutorial_takes_less_than_a_hundred_lines_of_code() -> None:
+    text = (ROOT / "docs" / "tutorial-scenario.md").read_text(encoding="utf-8")
+    code = "".join(body for language, title, body in FENCE.findall(text) if (language, title) == SCENARIO)
+
+    assert 50 < len([line for line in code.splitlines() if line.strip()]) < 100
+
+
+SCENARIO = ("python", "reservoir/goal_drift_reservoir/scenario.py")
 
 
 def test_readme_shows_commands_and_snippets() -> None:

@@ -49,6 +49,12 @@ def test_every_metric_is_listed_with_definition_and_direction(cli):
     assert all(rows[name]["better"] == better for name, better in metric_names().items() if name in rows)
 
 
+def test_a_scenario_is_shown_where_a_folder_has_its_name(cli, place):
+    (place / "release_manager").mkdir()
+
+    assert cli("show", "release_manager", "--format", "json").json["id"] == "release_manager"
+
+
 def test_a_scenario_is_shown_with_goals_tools_conditions_and_card(cli):
     shown = cli("show", "release_manager", "--format", "json").json
 
