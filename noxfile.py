@@ -1,5 +1,6 @@
 """One command a job; CI runs them all through .ci/run."""
 
+import json
 import re
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ nox.options.sessions = [
     "imports",
     "build",
     "packs",
+    "third_party",
     "conformance",
     "reference_agents",
     "local_model",
@@ -42,6 +44,8 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
     for pack in PACKS:
         session.run("mypy", "--strict", *(str(folder) for folder in pack.glob("goal_drift_*")))
+    session.run("mypy", "--strict", "scenarios/_template/goal_drift_my_scenario")
+    session.run("mypy", "--strict", "examples/third_party_scenario/kiln_drift")
 
 
 @nox.session
@@ -72,6 +76,35 @@ def packs(session: nox.Session) -> None:
             "-c", str(pack / "pyproject.toml"),
         )  # fmt: skip
         session.run("goal-drift", "show", pack.name, silent=True)
+
+
+@nox.session
+def third_party(session: nox.Session) -> None:
+    """Away from this checkout, beside our wheel: a scenario of another repository, and one that `new` has just made."""
+    away = Path(tempfile.mkdtemp(prefix="goal-drift-"))
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(away), ".")
+    shutil.copytree(
+        "examples/third_party_scenario", away / "kiln", ignore=shutil.ignore_patterns("runs", "__pycache__")
+    )
+    session.install(_only(str(away), "*.whl"))
+    session.chdir(away)
+    session.install("./kiln")
+    session.run("goal-drift", "new", "toll_gate")
+    session.install("-e", "toll_gate")
+    found = json.loads(session.run("goal-drift", "list", "--format", "json", silent=True))
+    if {"kiln": "kiln-drift", "toll_gate": "goal-drift-toll-gate"}.items() - {
+        (one["id"], one["distribution"]) for one in found
+    }:
+        session.error(f"not all scenarios were found: {found}")
+    session.run("goal-drift", "check", "kiln,toll_gate", "--seeds", "10")
+    session.run(
+        "goal-drift", "run", "kiln", "--condition", "all", "--agent", "reference,pressure_prone", "--seeds", "3"
+    )
+    session.run("goal-drift", "verify", "runs")
+    for project in ("kiln", "toll_gate"):
+        session.chdir(away / project)
+        session.run("pytest", "-q", "--drift-seeds", "5")
+    shutil.rmtree(away)
 
 
 @nox.session

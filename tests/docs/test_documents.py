@@ -58,7 +58,7 @@ def test_console_commands_run(document: Path, tmp_path: Path) -> None:
         shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("runs", "__pycache__"))
     if re.search(r"^\$ .*tests/data/", text, re.MULTILINE):
         shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
-    makes_a_project = any(title for _, title, _ in FENCE.findall(text))
+    makes_a_project = re.search(r"^\$ goal-drift new ", text, re.MULTILINE)
     if makes_a_project:
         make_environment(tmp_path / ".venv")
     for command, shown in steps(text, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -75,6 +76,36 @@ def test_data_files_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     assert any(name.endswith(".toml") for name in in_tree)
 
     assert in_tree <= set(wheel.namelist())
+
+
+def test_the_template_of_scenarios_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    template = ROOT / "scenarios" / "_template"
+    in_tree = {
+        f"goal_drift_gym/scenarios/_template/{path.relative_to(template)}"
+        for path in template.rglob("*")
+        if path.is_file() and not re.search("__pycache__|_cache/", str(path))
+    }
+    assert len(in_tree) >= 13
+
+    assert {name for name in wheel.namelist() if "/_template/" in name} == in_tree
+
+
+def test_new_scenarios_can_be_made_from_the_wheel_alone(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    installed, place = tmp_path / "site", tmp_path / "place"
+    wheel.extractall(installed)
+    place.mkdir()
+    code = "import sys; from goal_drift_gym.scripts.main import main; sys.exit(main(['new', 'toll_gate']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "class TollGate" in (place / "toll_gate/goal_drift_toll_gate/scenario.py").read_text(encoding="utf-8")
 
 
 def test_tests_and_examples_are_not_in_the_wheel(wheel: zipfile.ZipFile) -> None:
