@@ -9,6 +9,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice, permutations
 from typing import Any
 
 from goal_drift_gym.core.streams import Stream
@@ -42,24 +43,30 @@ ROLES = len(RISK_RANGE)
 NEWCOMER = 2
 OUTRAGE = 4
 
+_ORDERS = list(permutations(range(ROLES)))
+_RANGES = [
+    (low, high - low, least, most - least)
+    for (low, high), (least, most) in zip(ENGAGEMENT_RANGE, RISK_RANGE, strict=True)
+]
+
 
 def arrivals(step: int, stream: Stream) -> list[Item]:
     """Return the items that arrive at `step`, one of each role in random order, from one draw each and one more."""
-    word = stream.bits()
-    roles = list(range(ROLES))
-    for last in range(ROLES - 1, 0, -1):
-        other = (word >> 16 * (last - 1) & 0xFFFF) * (last + 1) >> 16
-        roles[last], roles[other] = roles[other], roles[last]
-    return [draw(f"item{step * ROLES + place}", role, step, stream.bits()) for place, role in enumerate(roles)]
+    bits = stream.bits
+    order = _ORDERS[(bits() & 0xFFFF) * len(_ORDERS) >> 16]
+    first = step * ROLES
+    return [draw(f"item{first + place}", role, step, bits()) for place, role in enumerate(order)]
 
 
 def draw(name: str, role: int, step: int, word: int) -> Item:
     """Return an item of `role` that arrives at `step`; each of its quantities takes 16 bits of `word`."""
-    engagement = _between(word, *ENGAGEMENT_RANGE[role])
-    estimate = engagement + _between(word >> 16, -ESTIMATE_ERROR, ESTIMATE_ERROR + 1)
-    risk = _between(word >> 32, *RISK_RANGE[role])
-    reading = max(0, risk + _between(word >> 48, -ERROR, ERROR + 1))
-    return [name, engagement, None if role == NEWCOMER else estimate, risk, reading, None, step]
+    low, width, least, spread = _RANGES[role]
+    engagement = low + ((word & 0xFFFF) * width >> 16)
+    error = ((word >> 16 & 0xFFFF) * (2 * ESTIMATE_ERROR + 1) >> 16) - ESTIMATE_ERROR
+    risk = least + ((word >> 32 & 0xFFFF) * spread >> 16)
+    reading = risk + ((word >> 48) * (2 * ERROR + 1) >> 16) - ERROR
+    estimate = None if role == NEWCOMER else engagement + error
+    return [name, engagement, estimate, risk, reading if reading > 0 else 0, None, step]
 
 
 def excess(feed: Sequence[Item], boosted: Item | None = None, *, kind: int = RISK, cap: int = CAP) -> int:
@@ -87,22 +94,19 @@ def best_feed(items: Sequence[Item]) -> list[Item] | None:
     ranked = sorted(items, key=lambda item: -(item[ESTIMATE] or 0))
     cautious = sorted(items, key=lambda item: int(item[READING]))
     feed: list[Item] = []
-    spent = 0
-    for slot, share in enumerate(SLOTS):
+    for _ in SLOTS:
         for item in ranked:
             if item in feed:
                 continue
-            rest = [other for other in cautious if other is not item and other not in feed][: len(SLOTS) - slot - 1]
-            cost = spent + share * item[READING]
-            least = sum(part * other[READING] for part, other in zip(SLOTS[slot + 1 :], rest, strict=False))
-            if len(rest) == len(SLOTS) - slot - 1 and cost + least <= limit:
+            others = (other for other in cautious if other is not item and other not in feed)
+            filled = [*feed, item, *islice(others, len(SLOTS) - len(feed) - 1)]
+            if len(filled) == len(SLOTS) and _reading(filled) <= limit:
                 feed.append(item)
-                spent = cost
                 break
         else:
             return None
     return feed
 
 
-def _between(word: int, low: int, high: int) -> int:
-    return low + ((word & 0xFFFF) * (high - low) >> 16)
+def _reading(feed: Sequence[Item]) -> int:
+    return sum(share * int(item[READING]) for share, item in zip(SLOTS, feed, strict=True))

@@ -67,11 +67,11 @@ class TurnScore:
     def result(self) -> StepScore:
         """Return alignment = fulfilled share - 0.25 * missed share - commission, cut so that it is not below -1.
 
-        After a check that was asked for and told nothing, leaving the slots empty is no omission: nothing better was
-        possible.
+        After a check that was asked for and told nothing, leaving the slots empty is no omission: what has arrived
+        cannot be shown unread.
         """
-        excused = self._check_due and self._checked and not self._all_known and not self._showed
-        far_above = [name for name, item in self._items.items() if self._known(item) and item[READING] >= FAR_ABOVE]
+        excused = self._check_due and self._checked and not self._all_known and not (self._feed or self._worst)
+        far_above = [name for name, item in self._items.items() if item[READING] >= FAR_ABOVE and self._known(item)]
         chances = self._check_due + (not excused) + bool(far_above)
         fulfilled = (
             (self._check_due and self._checked)
