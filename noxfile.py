@@ -140,7 +140,7 @@ def reference_agents(session: nox.Session) -> None:
     session.install(".")
     runs = session.create_tmp()
     session.run(
-        "goal-drift", "run", "release_manager,bandit_constraint", "--condition", "all", "--agent", FAST_ONES,
+        "goal-drift", "run", "all", "--condition", "all", "--agent", FAST_ONES,
         "--seeds", "50", "--workers", "2", "--runs-dir", runs,
     )  # fmt: skip
 

@@ -21,7 +21,14 @@ PART = 5
 
 
 def test_all_built_in_scenarios_are_here() -> None:
-    assert {"release_manager", "bandit_constraint"} <= set(SCENARIOS)
+    assert SCENARIOS == [
+        "ab_experiments",
+        "bandit_constraint",
+        "feed_curator",
+        "incident_response",
+        "private_retrieval",
+        "release_manager",
+    ]
 
 
 @pytest.mark.slow

@@ -93,7 +93,14 @@ class Case:
         if lived.outcome == "infra_error":
             got = f"the scenario failed: {lived.detail}"
             raise Broken(
-                Finding(expected="an episode that ends", got=got, agent=agent, step=len(lived.records) or None)
+                Finding(
+                    expected="an episode that comes to its end",
+                    got=got,
+                    mend="See the check survives_any_calls: score() must return a number in [-1, 1] or None, and a "
+                    "tool or query may raise nothing but ToolRefused, before it changes anything.",
+                    agent=agent,
+                    step=len(lived.records),
+                )
             )
         return lived
 
@@ -141,7 +148,8 @@ class Check(msgspec.Struct, frozen=True):
         except Broken as broken:
             found = [broken.finding]
         except UsageError as error:
-            found = [Finding(expected="a scenario and conditions that fit each other", got=str(error))]
+            mend = "Mend the condition, or give the scenario what it asks for."
+            found = [Finding(expected="a scenario and conditions that fit each other", got=str(error), mend=mend)]
         except Exception as error:
             if not _from_outside(error):
                 raise
