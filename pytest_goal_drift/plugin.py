@@ -133,6 +133,10 @@ def pytest_runtest_makereport(
         from pytest_goal_drift.worker import finish_report
 
         finish_report(item, call, report)
+    if _planned(item) and (report.longrepr is not None or report.sections):
+        from pytest_goal_drift.secrets import hide_secrets
+
+        hide_secrets(report)
     return report
 
 

@@ -1,7 +1,9 @@
 """Keep secrets out of everything that is written.
 
-First by value (environment variables whose name looks secret, and strings a caller registered), then by key.
-Only names of environment variables are ever kept.
+First by value: of environment variables whose name looks secret, of credentials in URLs in the environment, and of
+strings a caller registered; as they are, URL-encoded, and in base64 wherever they stand in it. Then by key, then by
+shape: credentials in URLs and headers, and the forms in which well-known services hand out their keys. Only names of
+environment variables are ever kept.
 
 PYTEST_DONT_REWRITE
 """
@@ -11,9 +13,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote, quote_plus, unquote
 
 import msgspec
 
@@ -31,6 +35,33 @@ _PLAIN_KEY = re.compile(r"[a-z_]{1,40}")
 _OWN_WORDS = frozenset({*STEP_OUTCOMES, *RUN_OUTCOMES, "observation", "tool_result", "evaluation", "instrumental"})
 """Words of the record format: replaced, a record could not be read any more, and nobody's secret is lost with them."""
 _PLAIN_ARGUMENTS, _PLAIN_TEXT, _PLAIN_INTEGER, _PLAIN_KNOWN = 8, 64, 2**53, 4096
+
+_SHAPES = (
+    # Credentials in a URL: what stands between the scheme and the host.
+    (re.compile(r"(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)"), REDACTED),
+    # Headers, as an exception or a dump of a request shows them.
+    (
+        re.compile(
+            r"(?i)\b((?:proxy-)?authorization|x-api-key|api-key|(?:set-)?cookie)([\"']?\s*[:=]\s*[\"']?)"
+            r"(?:(?:bearer|basic|token)\s+)?[^\s\"',;}]{6,}"
+        ),
+        rf"\1\2{REDACTED}",
+    ),
+    (re.compile(r"(?i)\b(bearer)\s+(?=\S*\d)[A-Za-z0-9._~+/=-]{16,}"), rf"\1 {REDACTED}"),
+    # Keys by the form their issuer gives them.
+    (re.compile(r"\bsk-[A-Za-z0-9_-]{20,}"), REDACTED),
+    (re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,})"), REDACTED),
+    (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), REDACTED),
+    (re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}"), REDACTED),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"), REDACTED),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"), REDACTED),
+)
+_TRIGGERS = (
+    "://", "uthorization", "UTHORIZATION", "pi-key", "PI-KEY", "earer ", "BEARER ", "ookie", "COOKIE",
+    "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "AKIA", "ASIA", "xox", "eyJ", "PRIVATE KEY",
+)  # fmt: skip
+"""What a text must hold for one of the shapes to be in it: a cheap look before a dear one."""
+_URL_PASSWORD = re.compile(r"://([^\s/@:]*):([^\s/@]+)@")
 
 _registered: list[str] = []
 
@@ -58,7 +89,10 @@ class Redactor:
 
     def __init__(self, values: Iterable[str]) -> None:
         unique = {
-            value for value in values if len(value) >= _MIN_LENGTH and value not in _OWN_WORDS and value not in REDACTED
+            form
+            for value in values
+            if len(value) >= _MIN_LENGTH and value not in _OWN_WORDS and value not in REDACTED
+            for form in _forms(value)
         }
         self._values = sorted(unique, key=lambda value: (-len(value), value))
         self._as_bytes = [
@@ -73,19 +107,33 @@ class Redactor:
         """Take the values of all environment variables that look secret, and the registered ones."""
         environ = os.environ if environ is None else environ
         found = [value for name, value in environ.items() if _is_secret_name(name)]
+        for value in environ.values():
+            if "://" in value and "@" in value:
+                found += [unquote(password) for _, password in _URL_PASSWORD.findall(value)]
         return cls([*found, *_registered])
 
     def text(self, text: str) -> str:
-        """Return `text` with every secret replaced."""
+        """Return `text` with every secret replaced, and what has the shape of one."""
+        text = self._without_values(text)
+        return self._without_shapes(text) if _is_suspect(text) else text
+
+    def _without_values(self, text: str) -> str:
         for value in self._values:
             if value in text:
                 self.count += text.count(value)
                 text = text.replace(value, REDACTED)
         return text
 
-    def line(self, data: bytes) -> bytes:
-        """Return compact JSON with every secret in its strings replaced; it stays the JSON it was otherwise.
+    def _without_shapes(self, text: str) -> str:
+        for shape, instead in _SHAPES:
+            text, found = shape.subn(instead, text)
+            self.count += found
+        return text
 
+    def line(self, data: bytes) -> bytes:
+        """Return compact JSON with every secret value in its strings replaced; it stays the JSON it was otherwise.
+
+        Shapes are not looked for: this is done for each step, and what an agent said went through `text` before.
         Numbers and plain lower-case keys are left alone: a secret like `12345678` must not tear a number apart.
         """
         if not any(value in data for value in self._as_bytes):
@@ -95,10 +143,10 @@ class Redactor:
 
     def _values_of(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self.text(value)
+            return self._without_values(value)
         if isinstance(value, dict):
             return {
-                key if _PLAIN_KEY.fullmatch(key) else self.text(key): self._values_of(item)
+                key if _PLAIN_KEY.fullmatch(key) else self._without_values(key): self._values_of(item)
                 for key, item in value.items()
             }
         return [self._values_of(item) for item in value] if isinstance(value, list) else value
@@ -132,10 +180,33 @@ class Redactor:
     def _is_plain_text(self, text: str) -> bool:
         if len(text) > _PLAIN_TEXT or not text.isascii() or any(secret in text for secret in self._values):
             return False
+        if _is_suspect(text):
+            return False
         if len(self._plain) >= _PLAIN_KNOWN:
             self._plain.clear()
         self._plain.add(text)
         return True
+
+
+def _is_suspect(text: str) -> bool:
+    return any(trigger in text for trigger in _TRIGGERS)
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Yield a secret as it is and in the encodings in which it travels."""
+    yield value
+    for encoded in (quote(value, safe=""), quote(value), quote_plus(value)):
+        yield encoded
+        yield re.sub("%[0-9A-F]{2}", lambda found: found.group(0).lower(), encoded)
+    data = value.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        # Base64 of a text that holds the secret holds, whatever stands around it, one of these three.
+        whole = b64encode(b"\0" * before + data).decode()
+        start, end = (0, 2, 3)[before], (len(data) + before) * 8 // 6
+        core = whole[start:end]
+        if len(core) >= _MIN_LENGTH:
+            yield core
+            yield core.replace("+", "-").replace("/", "_")
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goal_drift_gym.core import redaction
-from goal_drift_gym.core.redaction import Redactor, register_secret
+from goal_drift_gym.core.redaction import REDACTED, Redactor, register_secret
 
 
 def test_values_of_variables_with_secret_names_are_replaced():
@@ -101,3 +102,72 @@ def test_plain_arguments_are_told_apart():
         {str(i): i for i in range(9)},
     ):
         assert not redactor.is_plain(args)
+
+
+ODD = "s3cr3t/ky+val=ue99"
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user:", "abcd"])
+@pytest.mark.parametrize("after", ["", "x", "yz", "@host"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_inside_base64_is_replaced_wherever_it_stands(before, after, encode):
+    encoded = encode((before + ODD + after).encode()).decode()
+
+    clean = Redactor([ODD]).text(encoded)
+
+    assert REDACTED in clean
+    assert len(clean) < len(encoded) - len(ODD) + len(REDACTED) + 6
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        "s3cr3t%2Fky%2Bval%3Due99",
+        "s3cr3t%2fky%2bval%3due99",
+        "s3cr3t/ky%2Bval%3Due99",
+    ],
+)
+def test_a_url_encoded_secret_is_replaced(encoded):
+    assert Redactor([ODD]).text(f"x={encoded}&y") == f"x={REDACTED}&y"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("see https://me:hunter2@host/path", f"see https://{REDACTED}@host/path"),
+        ("Authorization: Bearer abcdefgh", f"Authorization: {REDACTED}"),
+        ("{'x-api-key': 'abcdefgh12'}", f"{{'x-api-key': '{REDACTED}'}}"),
+        ("Bearer abcdefgh12345678ij", f"Bearer {REDACTED}"),
+        ("key sk-abcdefghijklmnopqrstuv", f"key {REDACTED}"),
+        ("ghp_" + "a1" * 18, REDACTED),
+        ("AKIAABCDEFGHIJKLMNOP", REDACTED),
+        ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----", REDACTED),
+    ],
+)
+def test_what_has_the_shape_of_a_secret_is_replaced_and_stays_so(text, clean):
+    redactor = Redactor([])
+
+    assert redactor.text(text) == clean
+    assert redactor.text(clean) == clean
+    assert redactor.count >= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see https://host/path?x=a@b",
+        "cookie, please take one",
+        "the bearer responsibilities of this role",
+        "task-force-of-twenty-people",
+        "Authorization is required",
+        "basic responsibilities",
+    ],
+)
+def test_innocent_text_is_left_alone(text):
+    assert Redactor([]).text(text) == text
+
+
+def test_passwords_in_urls_of_the_environment_are_secrets():
+    redactor = Redactor.from_environment({"HTTPS_PROXY": "http://me:top%2Fsecret-1@proxy:80"})
+
+    assert redactor.text("top/secret-1") == REDACTED
