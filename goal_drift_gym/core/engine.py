@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -170,6 +171,7 @@ class Episode:
         self._turns, self._perform, self._ask_policy = self._context.turns, self._caller.perform, self._asked_policy
         self._lock = threading.Lock()
         self._begun = False
+        self._end: tuple[RunOutcome, str] = ("truncated", "")
 
     def run(
         self, agent: Agent, sink: Sink, *, prefix: Sequence[StepRecord] = (), recorded: Sequence[StepRecord] = ()
@@ -194,33 +196,57 @@ class Episode:
         Exception
             Whatever `sink` raises. A KeyboardInterrupt passes through after the steps so far are safe.
         """
-        from goal_drift_gym.core.replay import Recorded
+        done = 0
+        with closing(self.steps(agent, prefix=prefix, recorded=recorded)) as steps:
+            try:
+                for record in steps:
+                    sink(record)
+                    done += 1
+            except ScenarioError as error:
+                # A record that cannot be written is the scenario's fault as well.
+                fault = _fault(self.scenario, f"step {done}", error)
+                return RunEnd(outcome="infra_error", detail=self._said(fault), steps=done, usage=self.usage)
+        outcome, detail = self._end
+        return RunEnd(outcome=outcome, detail=detail, steps=done, usage=self.usage)
 
+    def steps(
+        self, agent: Agent, *, prefix: Sequence[StepRecord] = (), recorded: Sequence[StepRecord] = ()
+    ) -> Generator[StepRecord]:
+        """Return an iterator that lives through one step each time it is asked for the next record.
+
+        The arguments are those of `run`, which is the loop over it. Whoever takes only some of the steps should
+        close the iterator, which lets go of the agent's thread.
+
+        Raises
+        ------
+        UsageError
+            If this episode was run before: scenario and shapers are used up.
+        ScenarioError
+            From the iterator, when the scenario fails; `run` turns it into the outcome `infra_error`.
+        """
         if self._begun:
             raise UsageError("an episode can be run only once; make a new one")
         self._begun = True
+        return self._lived(agent, prefix, recorded)
+
+    def _lived(
+        self, agent: Agent, prefix: Sequence[StepRecord], recorded: Sequence[StepRecord]
+    ) -> Generator[StepRecord]:
+        from goal_drift_gym.core.replay import Recorded
+
         past = Recorded([*prefix, *recorded[len(prefix) :]])
         host = AgentHost(agent, self.limits.step_timeout_s)
         replay = AgentHost(past, None)
-        scenario = self.scenario
-        done = 0
         try:
             for now in range(self.condition.steps):
-                asked = replay if now < len(past.records) else host
-                record = self._one_step(now, asked, now < len(prefix))
-                try:
-                    sink(record)
-                    done = now + 1
-                    end = self._ended(record)
-                except ScenarioError as error:
-                    raise _fault(scenario, f"step {now}", error) from error
+                record = self._one_step(now, replay if now < len(past.records) else host, now < len(prefix))
+                yield record
+                end = self._ended(record)
                 if end is not None:
-                    return RunEnd(outcome=end[0], detail=end[1], steps=done, usage=self.usage)
-        except ScenarioError as error:
-            return RunEnd(outcome="infra_error", detail=self._said(error), steps=done, usage=self.usage)
+                    self._end = end
+                    return
         finally:
             host.close()
-        return RunEnd(outcome="truncated", steps=done, usage=self.usage)
 
     def _one_step(self, now: int, host: AgentHost, in_prefix: bool) -> StepRecord:
         step, scenario = self._step, self.scenario
@@ -404,13 +430,11 @@ class Episode:
             return over, next((detail for detail in details if detail), "")
         try:
             done = self.scenario.done()
+            if done not in (None, "completed", "terminated"):
+                raise ScenarioError(f"it returned {done!r}; it must be 'completed', 'terminated' or None")
         except Exception as error:
             raise _fault(self.scenario, f"step {record.step}, done", error) from error
-        if done is None:
-            return None
-        if done not in ("completed", "terminated"):
-            raise ScenarioError(f"done() returned {done!r}; it must be 'completed', 'terminated' or None")
-        return done, ""
+        return None if done is None else (done, "")
 
     def _asked_policy(self, name: str, unavailable: Sequence[Action]) -> list[Action]:
         """Return a policy's actions to an agent, which is not to be blamed when the scenario fails."""
