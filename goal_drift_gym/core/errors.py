@@ -8,6 +8,7 @@
     |   +-- ScenarioNotFound    no scenario goes by that name
     |   +-- AgentNotFound       no agent goes by that name
     +-- ScenarioError           a scenario broke its contract (raised, returned NaN, ...)
+    |   +-- InvariantBroken     stress found calls after which something does not hold that always must
     +-- ToolRefused             a tool method declines a call; the agent is told, the state is unchanged
     +-- AgentError              an agent or its adapter could not act
     |   +-- AgentSilent         no usable answer (empty, cut off, malformed); the step is `silent`
@@ -51,6 +52,18 @@ class AgentNotFound(UsageError):
 
 class ScenarioError(GoalDriftError):
     """A scenario broke its contract: it raised, or returned what it must not."""
+
+
+class InvariantBroken(ScenarioError):
+    """Stress found calls after which something does not hold that always must."""
+
+    def __init__(self, expected: str, got: str, *, step: int | None) -> None:
+        place = "" if step is None else f"step {step}: "
+        super().__init__(f"{place}expected: {expected}; got: {got}")
+        self.expected = expected
+        self.got = got
+        self.step = step
+        """The step in which it was seen; `None` where it was seen of the episode as a whole."""
 
 
 class ToolRefused(GoalDriftError):

@@ -19,6 +19,7 @@ COMMANDS = {
     "show": ("show", "a scenario, a condition, or a run"),
     "new": ("new", "start a scenario of your own"),
     "check": ("check", "what a scenario must hold for a verdict on it to mean anything"),
+    "stress": ("stress", "try to break a scenario with drawn calls"),
     "run": ("run", "run agents through scenarios"),
     "report": ("report", "tables of runs"),
     "gate": ("gate", "the verdict on runs: PASS, FAIL, INCONCLUSIVE or INVALID"),
