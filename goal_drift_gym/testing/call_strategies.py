@@ -10,7 +10,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -54,7 +54,7 @@ def specs_of(tools: Tools) -> list[ToolSpec]:
     UsageError
         If there is none.
     """
-    if isinstance(tools, str) or isinstance(tools, type):
+    if isinstance(tools, (str, type)):
         return list(tools_of(scenario_reference(tools).scenario_class).values())
     specs = list(tools)
     if not specs:
@@ -182,7 +182,9 @@ def faulty_actions(spec: ToolSpec, known: Sequence[str], reader: SchemaReader) -
         return arguments.map(lambda args: Action(spec.name, args))
 
     def with_value(names: Sequence[str], values: SearchStrategy[Any]) -> SearchStrategy[Action]:
-        return calls(st.builds(lambda args, name, value: {**args, name: value}, fitting, st.sampled_from(names), values))
+        return calls(
+            st.builds(lambda args, name, value: {**args, name: value}, fitting, st.sampled_from(names), values)
+        )
 
     unknown_keys = (st.sampled_from(["extra", "", "\udcff"]) | _texts).filter(lambda key: key not in properties)
     faults = [
@@ -193,7 +195,7 @@ def faulty_actions(spec: ToolSpec, known: Sequence[str], reader: SchemaReader) -
     ]
     if required:
         names = st.sampled_from(list(required))
-        faults.append(calls(st.builds(lambda args, left: _without(args, left), fitting, names)))
+        faults.append(calls(st.builds(_without, fitting, names)))
     for name, schema in properties.items():
         wrong = [*_of_wrong_type(schema), *_out_of_range(schema)]
         if wrong:
@@ -201,13 +203,8 @@ def faulty_actions(spec: ToolSpec, known: Sequence[str], reader: SchemaReader) -
     return st.one_of(faults)
 
 
-_unusable: SearchStrategy[Any] = st.sampled_from([math.nan, math.inf, -math.inf, 2**64, -(2**80)]) | st.builds(
-    lambda make: make(),
-    st.sampled_from(
-        [lambda: "x" * (MAX_ARGS_TEXT + 1), lambda: [0] * (MAX_ITEMS + 1), lambda: _nested(MAX_DEPTH + 1), lambda: {1: 2}]
-    ),
-)
-"""Values that no argument may have: not finite, too large, too deep, no JSON."""
+def _made(make: Callable[[], Any]) -> Any:
+    return make()
 
 
 def _nested(depth: int) -> list[Any]:
@@ -215,6 +212,18 @@ def _nested(depth: int) -> list[Any]:
     for _ in range(depth):
         value = [value]
     return value
+
+
+_make_unusable: list[Callable[[], Any]] = [
+    lambda: "x" * (MAX_ARGS_TEXT + 1),
+    lambda: [0] * (MAX_ITEMS + 1),
+    lambda: _nested(MAX_DEPTH + 1),
+    lambda: {1: 2},
+]
+_unusable: SearchStrategy[Any] = st.sampled_from([math.nan, math.inf, -math.inf, 2**64, -(2**80)]) | st.sampled_from(
+    _make_unusable
+).map(_made)
+"""Values that no argument may have: not finite, too large, too deep, no JSON."""
 
 
 def _without(args: dict[str, Any], name: str) -> dict[str, Any]:
@@ -255,7 +264,7 @@ def _out_of_range(schema: Mapping[str, Any]) -> list[Any]:
         "maxLength": lambda limit: "x" * (limit + 1),
         "minLength": lambda limit: "x" * (limit - 1),
     }
-    wrong = [make(schema[keyword]) for keyword, make in beyond.items() if schema.get(keyword)  is not None]
+    wrong = [make(schema[keyword]) for keyword, make in beyond.items() if schema.get(keyword) is not None]
     if "enum" in schema and all(isinstance(one, str) for one in schema["enum"]):
         wrong += [one + "\ud800" for one in schema["enum"][:1]]
     return wrong

@@ -134,7 +134,9 @@ def panels_in(draw: Draw, names: Sequence[str], strongest: float) -> Panels:
     return Panels(
         hidden=[name for name in chosen if way[name] == "hidden"],
         tool_only=[name for name in chosen if way[name] == "tool_only"],
-        hidden_above={name: draw(st.sampled_from([0.0, strongest / 2])) for name in chosen if way[name] == "hidden_above"},
+        hidden_above={
+            name: draw(st.sampled_from([0.0, strongest / 2])) for name in chosen if way[name] == "hidden_above"
+        },
     )
 
 
@@ -153,7 +155,9 @@ def friction_in(draw: Draw, tools: Iterable[str]) -> Friction:
     tokens = draw(st.none() | st.integers(50, 5000))
     few = 0 if budget is not None or tokens is not None else 1
     return Friction(
-        tools=draw(st.dictionaries(names, setting, min_size=few, max_size=3)), calls_per_step=budget, token_budget=tokens
+        tools=draw(st.dictionaries(names, setting, min_size=few, max_size=3)),
+        calls_per_step=budget,
+        token_budget=tokens,
     )
 
 
@@ -225,30 +229,47 @@ def anonymisation_in(words: Vocabulary) -> SearchStrategy[Anonymisation | None]:
     return st.none() | st.sampled_from(possible) if possible else st.none()
 
 
+_FAMILIES = (
+    "anonymisation", "commitment", "friction", "goal", "memory", "panels", "phases", "pressure", "scoreboard", "shocks",
+    "side_work", "uncertainty",
+)  # fmt: skip
+_MOST_FAMILIES = 3
+"""More at once mostly keep an agent from doing anything at all."""
+
+
 @st.composite
 def condition_of(draw: Draw, words: Vocabulary, longest: int) -> Condition:
-    """Draw a whole condition; every family of knobs may be in it."""
+    """Draw a whole condition of a few families of knobs."""
     steps = draw(st.integers(1, longest))
-    pressure = draw(st.lists(pressure_in(steps), max_size=2))
+    families = draw(st.sets(st.sampled_from(_FAMILIES), max_size=_MOST_FAMILIES))
+    wanted = {name: name in families for name in _FAMILIES}
+    pressure = draw(st.lists(pressure_in(steps), min_size=1, max_size=2)) if wanted["pressure"] else []
     strongest = max((max(source.intensity, source.ramp_to or 0.0) for source in pressure), default=0.0)
-    phases = draw(st.none() | phases_in(steps)) if steps > 1 else None
-    board = draw(st.none() | st.builds(Scoreboard, target_per_step=st.just(1.0), alert_below=st.none() | st.just(1.0)))
+    phases = draw(phases_in(steps)) if wanted["phases"] and steps > 1 else None
+    board = draw(_boards) if wanted["scoreboard"] else None
     panels = [*words.panels, *(["scoreboard"] if board is not None else [])]
     return Condition(
         name="drawn",
         steps=steps,
-        goal=draw(goal_in(steps, phases is not None)),
+        goal=draw(goal_in(steps, phases is not None)) if wanted["goal"] else Goal(),
         pressure=pressure,
-        shocks=draw(st.none() | st.builds(Shocks, schedule=schedule_in(steps, False), size=st.sampled_from(_SHARES)))
-        if words.shocks
-        else None,
+        shocks=draw(shocks_in(steps)) if wanted["shocks"] and words.shocks else None,
         scoreboard=board,
-        panels=draw(st.none() | panels_in(panels, strongest)) if panels else None,
-        friction=draw(st.none() | friction_in(words.tools)),
-        uncertainty=draw(st.none() | uncertainty_in(steps, panels)) if panels else None,
-        memory=draw(memory_in(steps)),
+        panels=draw(panels_in(panels, strongest)) if wanted["panels"] and panels else None,
+        friction=draw(friction_in(words.tools)) if wanted["friction"] else None,
+        uncertainty=draw(uncertainty_in(steps, panels)) if wanted["uncertainty"] and panels else None,
+        memory=draw(memory_in(steps)) if wanted["memory"] else Memory(),
         phases=phases,
-        commitment=draw(st.none() | commitment_in(words.tools)),
-        anonymisation=draw(anonymisation_in(words)),
-        side_work=draw(st.none() | st.builds(SideWork, tasks_per_step=st.integers(1, 3), expires_after=st.integers(1, 4))),
+        commitment=draw(commitment_in(words.tools)) if wanted["commitment"] else None,
+        anonymisation=draw(anonymisation_in(words)) if wanted["anonymisation"] else None,
+        side_work=draw(_side_work) if wanted["side_work"] else None,
     )
+
+
+_boards = st.builds(Scoreboard, target_per_step=st.just(1.0), alert_below=st.none() | st.just(1.0))
+_side_work = st.builds(SideWork, tasks_per_step=st.integers(1, 3), expires_after=st.integers(1, 4))
+
+
+def shocks_in(steps: int) -> SearchStrategy[Shocks]:
+    """Return the strategy for sudden events of the scenario's own."""
+    return st.builds(Shocks, schedule=schedule_in(steps, False), size=st.sampled_from(_SHARES))

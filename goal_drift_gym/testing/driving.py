@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from goal_drift_gym.agents.reference import named_things
 from goal_drift_gym.core.canonical import canonical_json, clean_args, clean_text, line_json
 from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.engine import Episode
@@ -45,13 +46,19 @@ class Seat:
         self._turn = turn
         self._scenario = scenario
         self._clean = clean
+        self._things = sorted(named_things(turn.observation.panels))
         self._seen: set[str] = set()
         self._see(turn.observation.panels)
         self._see([late.value for late in turn.observation.results])
 
     @property
-    def names(self) -> list[str]:
-        """All short texts that were shown this turn, sorted."""
+    def things(self) -> list[str]:
+        """What the panels name, sorted: the texts under every key `id`."""
+        return self._things
+
+    @property
+    def texts(self) -> list[str]:
+        """All short texts that were shown this turn, in panels and results, sorted."""
         return sorted(self._seen)
 
     def submit(self, tool: Any, args: Any) -> ToolResult:
@@ -195,9 +202,7 @@ class Drive:
         for record, line in zip(self._again(self.condition), self._lines, strict=False):
             again = line_json(record)
             if again != line:
-                raise InvariantBroken(
-                    "the same calls give the same bytes", first_change(line, again), step=record.step
-                )
+                raise InvariantBroken("the same calls give the same bytes", first_change(line, again), step=record.step)
         goal = self.condition.goal
         polarity: Literal["system", "swapped"] = "system" if goal.polarity == "swapped" else "swapped"
         swapped = msgspec.structs.replace(self.condition, goal=msgspec.structs.replace(goal, polarity=polarity))

@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from goal_drift_gym.core.rundir import Run, RunWriter
 from goal_drift_gym.core.turn import Turn
 from goal_drift_gym.runner import Experiment, metrics_of, write_finish
 from goal_drift_gym.scenarios.discovery import ScenarioEntry
-from goal_drift_gym.testing.driving import Drive, ScriptedCall
+from goal_drift_gym.testing.driving import Drive, ScriptedCall, Seat
 from goal_drift_gym.testing.reference import ScenarioReference
 
 AGENT = "stress"
@@ -47,9 +48,7 @@ def save(failure: Failure, known: ScenarioReference, runs_dir: str | Path) -> Ru
     entry = ScenarioEntry(drive.scenario_class.id, known.distribution, known.text, known.text)
     config = Experiment(entry, drive.condition).config(drive.episode, _scripted)
     agent = {"name": AGENT, "kind": "script", "turns": msgspec.to_builtins(drive.script)}
-    writer = RunWriter.create(
-        Path(runs_dir), msgspec.structs.replace(config, agent=agent), drive.episode.redactor
-    )
+    writer = RunWriter.create(Path(runs_dir), msgspec.structs.replace(config, agent=agent), drive.episode.redactor)
     try:
         for record in drive.records:
             writer.write_step(record)
@@ -82,9 +81,27 @@ def script_of(run: Run) -> Script:
         raise RunRecordError(f"{run.path}: config.json is damaged: agent.turns: {error}") from error
 
 
+def driven(drive: Drive, script: Script) -> None:
+    """Make the calls of a script in a fresh drive and check everything.
+
+    Raises
+    ------
+    InvariantBroken
+        If anything does not hold.
+    """
+    for planned in script:
+        drive.turn(partial(_make_all, planned))
+    drive.finish()
+
+
 def replay_command(path: Path) -> str:
     """Return the command that drives a saved failure again."""
     return f"goal-drift stress --replay {shlex.quote(str(path))}"
+
+
+def _make_all(planned: list[ScriptedCall], seat: Seat) -> None:
+    for call in planned:
+        seat.make(call)
 
 
 def _scripted(turn: Turn) -> None:

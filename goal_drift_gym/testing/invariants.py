@@ -59,7 +59,9 @@ class Looks(msgspec.Struct, frozen=True):
             again = canonical_json(scenario.snapshot())
         except Exception as error:
             got = f"{type(error).__name__}: {error}"
-            raise InvariantBroken("panels, policies, outcomes and snapshot can always be had", got, step=step) from error
+            raise InvariantBroken(
+                "panels, policies, outcomes and snapshot can always be had", got, step=step
+            ) from error
         if again != looks.state:
             raise InvariantBroken(
                 "panels, policies, outcomes and snapshot change nothing", first_change(looks.state, again), step=step
@@ -137,7 +139,9 @@ class Audit:
     def _size(self, record: StepRecord) -> None:
         size = len(canonical_json(record.state))
         if size > MAX_SNAPSHOT_BYTES:
-            raise InvariantBroken(f"a snapshot has at most {MAX_SNAPSHOT_BYTES} bytes", f"{size} bytes", step=record.step)
+            raise InvariantBroken(
+                f"a snapshot has at most {MAX_SNAPSHOT_BYTES} bytes", f"{size} bytes", step=record.step
+            )
 
     def _budgets(self, record: StepRecord) -> None:
         friction, commitment, calls = self._condition.friction, self._condition.commitment, record.action.calls
@@ -212,7 +216,9 @@ class Audit:
         before, after = msgspec.json.decode(begun.state), msgspec.json.decode(canonical_json(record.state))
         score, got = _tried(lambda: twin.score(before, calls, after))
         if got is not None or not isinstance(score, StepScore):
-            raise InvariantBroken("a turn can be scored from its snapshots as JSON", got or repr(score), step=record.step)
+            raise InvariantBroken(
+                "a turn can be scored from its snapshots as JSON", got or repr(score), step=record.step
+            )
         check_score(score, record.step)
         counted = record.phase != INSTRUMENTAL and record.outcome not in UNANSWERED
         alignment = score.alignment if counted else None
@@ -239,7 +245,9 @@ def check_score(score: StepScore, step: int) -> None:
     if alignment is None:
         if commission or omission or score.violations:
             got = f"commission {commission}, omission {omission}, {len(score.violations)} violations"
-            raise InvariantBroken("where there is no score there is no commission, omission or violation", got, step=step)
+            raise InvariantBroken(
+                "where there is no score there is no commission, omission or violation", got, step=step
+            )
         return
     aligned = alignment + commission + omission
     # The comparisons are written so that NaN fails them.

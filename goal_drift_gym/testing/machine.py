@@ -24,6 +24,7 @@ from goal_drift_gym.scenarios.discovery import conditions_of, find_condition
 from goal_drift_gym.testing.driving import Act, Drive, Seat
 from goal_drift_gym.testing.failures import Failure, replay_command, save
 from goal_drift_gym.testing.profiles import profile
+from goal_drift_gym.testing.reducing import reduced
 from goal_drift_gym.testing.reference import ScenarioReference, scenario_reference
 from goal_drift_gym.testing.strategies import calls, conditions, nearly_valid_calls, seeds
 
@@ -38,15 +39,22 @@ _MOST_NAMES = 64
 class Hunt:
     """What all examples of one machine share."""
 
-    def __init__(self, known: ScenarioReference, drawn: SearchStrategy[Condition]) -> None:
+    def __init__(
+        self, known: ScenarioReference, drawn: SearchStrategy[Condition], *, one_condition: bool = False
+    ) -> None:
         self.known = known
         self.conditions = drawn
+        self.one_condition = one_condition
         self.examples = 0
         """Examples begun, those of shrinking included."""
         self.turns = 0
         self.calls = 0
         self.failure: Failure | None = None
         """The last failure. Hypothesis runs the minimal example last, so in the end it is that one."""
+
+    def minimal(self) -> Failure | None:
+        """Return the last failure made as small as it gets."""
+        return None if self.failure is None else reduced(self.failure, keep_condition=self.one_condition)
 
 
 class ScenarioMachine(RuleBasedStateMachine):
@@ -74,49 +82,33 @@ class ScenarioMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def take_turn(self, data: DataObject) -> None:
-        """Make a few calls of any kind."""
-
-        def act(seat: Seat) -> None:
-            self._seat = seat
-            for _ in range(MOST_CALLS):
-                if not data.draw(st.booleans(), label="another call"):
-                    return
-                self._one_call(data, seat)
-
-        self._turn(act)
+        """Make a few calls of any kind, or none."""
+        self._turn(lambda seat: self._some_calls(data, seat, ["valid", "reference", "competing", "faulty"]))
 
     @rule(data=st.data())
-    def misuse(self, data: DataObject) -> None:
+    def use_tools(self, data: DataObject) -> None:
+        """Make only calls that fit."""
+        self._turn(lambda seat: self._some_calls(data, seat, ["valid"]))
+
+    @rule(data=st.data())
+    def misuse_tools(self, data: DataObject) -> None:
         """Make only calls with a fault."""
+        self._turn(lambda seat: self._some_calls(data, seat, ["faulty"]))
 
-        def act(seat: Seat) -> None:
-            self._seat = seat
-            for _ in range(data.draw(st.integers(1, 2), label="calls")):
-                self._submit(data.draw(self._strategy("faulty"), label="call"), seat)
-
-        self._turn(act)
-
-    @rule(policy=st.sampled_from(["reference", "competing"]))
-    def follow(self, policy: Policy) -> None:
-        """Follow a policy to the end of the turn, which leads to states that random calls seldom reach."""
+    @rule(policy=st.sampled_from(["reference", "competing"]), most=st.integers(0, _TRIES))
+    def follow(self, policy: Policy, most: int) -> None:
+        """Follow a policy, which leads to states that random calls seldom reach."""
 
         def act(seat: Seat) -> None:
             failed: list[Action] = []
-            for _ in range(_TRIES):
+            for _ in range(most):
                 plan = seat.plan(policy, failed)
                 if not plan:
                     return
-                for action in plan:
-                    if not self._counted(seat.perform(action)).ok:
-                        failed.append(action)
-                        break
+                if not self._counted(seat.perform(plan[0])).ok:
+                    failed.append(plan[0])
 
         self._turn(act)
-
-    @rule()
-    def let_pass(self) -> None:
-        """Do nothing for a turn."""
-        self._turn(lambda seat: None)
 
     def teardown(self) -> None:
         """Check the episode as a whole."""
@@ -142,14 +134,19 @@ class ScenarioMachine(RuleBasedStateMachine):
             self.hunt.failure = Failure(self._drive, broken)
             raise
 
-    def _one_call(self, data: DataObject, seat: Seat) -> None:
-        kind = data.draw(st.sampled_from(["valid", "faulty", "reference", "competing"]), label="kind")
-        if kind in ("valid", "faulty"):
-            self._submit(data.draw(self._strategy(kind), label="call"), seat)
-            return
-        plan = seat.plan("reference" if kind == "reference" else "competing")
-        if plan:
-            self._counted(seat.perform(data.draw(st.sampled_from(plan), label="planned call")))
+    def _some_calls(self, data: DataObject, seat: Seat, kinds: list[str]) -> None:
+        self._seat = seat
+        for _ in range(MOST_CALLS):
+            # Three times in four there is another one; no more of them is the simplest.
+            if data.draw(st.integers(0, 3), label="more calls") == 0:
+                return
+            kind = data.draw(st.sampled_from(kinds), label="kind")
+            if kind in ("valid", "faulty"):
+                self._submit(data.draw(self._strategy(kind), label="call"), seat)
+                continue
+            plan = seat.plan("reference" if kind == "reference" else "competing")
+            if plan:
+                self._counted(seat.perform(data.draw(st.sampled_from(plan), label="planned call")))
 
     def _submit(self, action: Action, seat: Seat) -> None:
         self._counted(seat.submit(action.tool, action.args))
@@ -168,10 +165,12 @@ class ScenarioMachine(RuleBasedStateMachine):
         return self._valid if kind == "valid" else self._faulty
 
     def _name(self, index: int) -> str:
-        """Return one of the names shown this turn; rarely one that nobody was shown."""
+        """Return one of the names shown this turn, mostly of things; rarely one that nobody was shown."""
         assert self._seat is not None
-        names = self._seat.names
-        return "nothing-of-that-name" if not names or index == _MOST_NAMES - 1 else names[index % len(names)]
+        things, texts = self._seat.things, self._seat.texts
+        if things and index < _MOST_NAMES * 3 // 4:
+            return things[index % len(things)]
+        return "nothing-of-that-name" if not texts or index == _MOST_NAMES - 1 else texts[index % len(texts)]
 
 
 def scenario_machine(
@@ -214,16 +213,20 @@ def scenario_machine(
     """
     known = scenario_reference(scenario)
     if condition is None:
-        drawn = conditions(known.scenario_class) | st.sampled_from([*conditions_of(known.scenario_class).values(), Condition()])
+        drawn = conditions(known.scenario_class) | st.sampled_from(
+            [*conditions_of(known.scenario_class).values(), Condition()]
+        )
     else:
         found = find_condition(known.scenario_class, condition) if isinstance(condition, str) else condition
         # Made once for its errors: a condition that does not fit is the caller's mistake.
         Drive(known.scenario_class, found, 0)
         drawn = st.just(found)
     name = f"Stress_{known.scenario_class.id}"
-    machine = type(name, (ScenarioMachine,), {"hunt": Hunt(known, drawn), "__doc__": f"Stress {known.text}."})
-    machine.TestCase = _test_case(machine, settings or profile("dev"), runs_dir)
-    return machine
+    hunt = Hunt(known, drawn, one_condition=condition is not None)
+    made: type[ScenarioMachine] = type(name, (ScenarioMachine,), {"hunt": hunt, "__doc__": f"Stress {known.text}."})
+    # Hypothesis makes a TestCase for each class that is asked for one; ours saves the failure as well.
+    made.TestCase = _test_case(made, settings or profile("dev"), runs_dir)  # type: ignore[assignment]
+    return made
 
 
 def run_machine(machine: type[ScenarioMachine], *, settings: Settings, runs_dir: str | Path) -> None:
@@ -238,7 +241,7 @@ def run_machine(machine: type[ScenarioMachine], *, settings: Settings, runs_dir:
     try:
         run_state_machine_as_test(machine, settings=settings)
     except Exception as error:
-        failure = machine.hunt.failure
+        failure = machine.hunt.minimal()
         if failure is not None:
             run = save(failure, machine.hunt.known, runs_dir)
             error.add_note(f"saved as {run.path}; to drive it again:\n    {replay_command(run.path)}")
@@ -254,7 +257,7 @@ def hunt_with(machine: type[ScenarioMachine], settings: Settings) -> Failure | N
         # A failure that comes and goes is one as well: Hypothesis calls it flaky, and the last one seen is kept.
         if machine.hunt.failure is None:
             raise
-    return machine.hunt.failure
+    return machine.hunt.minimal()
 
 
 def _test_case(machine: type[ScenarioMachine], chosen: Settings, runs_dir: str | Path) -> type[unittest.TestCase]:
@@ -263,11 +266,11 @@ def _test_case(machine: type[ScenarioMachine], chosen: Settings, runs_dir: str |
 
         settings = chosen
 
-        def runTest(self) -> None:
+        def runTest(self) -> None:  # noqa: N802 - unittest's name for it
             """Run the machine."""
             run_machine(machine, settings=self.settings, runs_dir=runs_dir)
 
-        runTest.is_hypothesis_test = True
+        runTest.is_hypothesis_test = True  # type: ignore[attr-defined]
 
     StressCase.__name__ = f"{machine.__name__}.TestCase"
     StressCase.__qualname__ = StressCase.__name__

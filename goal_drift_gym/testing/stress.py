@@ -15,8 +15,8 @@ from goal_drift_gym.core.condition import Condition, parse_condition
 from goal_drift_gym.core.errors import InvariantBroken
 from goal_drift_gym.core.protocol import Scenario
 from goal_drift_gym.core.rundir import load_run
-from goal_drift_gym.testing.driving import Drive, ScriptedCall, Seat
-from goal_drift_gym.testing.failures import Failure, Script, replay_command, save, script_of
+from goal_drift_gym.testing.driving import Drive
+from goal_drift_gym.testing.failures import Failure, driven, replay_command, save, script_of
 from goal_drift_gym.testing.machine import hunt_with, scenario_machine
 from goal_drift_gym.testing.profiles import profile
 from goal_drift_gym.testing.reference import scenario_reference
@@ -120,21 +120,10 @@ def replay_failure(run_dir: str | Path) -> Finding | None:
     condition = parse_condition(run.config.condition, where=f"{run.path}: condition")
     drive = Drive(known.scenario_class, condition, run.seed)
     try:
-        _follow(drive, script)
-        drive.finish()
+        driven(drive, script)
     except InvariantBroken as broken:
         return _finding(Failure(drive, broken), run.path)
     return None
-
-
-def _follow(drive: Drive, script: Script) -> None:
-    for planned in script:
-        drive.turn(lambda seat, planned=planned: _make_all(seat, planned))  # type: ignore[misc]
-
-
-def _make_all(seat: Seat, planned: list[ScriptedCall]) -> None:
-    for call in planned:
-        seat.make(call)
 
 
 def _finding(failure: Failure, path: Path | None) -> Finding:
