@@ -75,6 +75,8 @@ def _print(report: StressReport) -> None:
         say(f"{safe(report.scenario)}: nothing found ({done})")
         return
     say(f"{safe(report.scenario)}: BROKEN after {counted(report.calls_needed or 0, 'call')} ({done})")
+    for line in report.way[1:]:
+        say(f"  {safe(line)}")
     _print_finding(report.finding)
     say(f"saved as {safe(str(report.run))}")
 

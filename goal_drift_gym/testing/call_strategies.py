@@ -10,7 +10,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -191,7 +191,7 @@ def faulty_actions(spec: ToolSpec, known: Sequence[str], reader: SchemaReader) -
         st.builds(Action, _unknown_names(spec.name, known), fitting),
         calls(st.sampled_from(["arguments", 3, [7]])),
         calls(st.builds(lambda args, key: {**args, key: 7}, fitting, unknown_keys)),
-        with_value([*properties, "extra"], _unusable),
+        with_value([*properties, "extra"], st.sampled_from(_UNUSABLE)),
     ]
     if required:
         names = st.sampled_from(list(required))
@@ -203,10 +203,6 @@ def faulty_actions(spec: ToolSpec, known: Sequence[str], reader: SchemaReader) -
     return st.one_of(faults)
 
 
-def _made(make: Callable[[], Any]) -> Any:
-    return make()
-
-
 def _nested(depth: int) -> list[Any]:
     value: list[Any] = []
     for _ in range(depth):
@@ -214,15 +210,10 @@ def _nested(depth: int) -> list[Any]:
     return value
 
 
-_make_unusable: list[Callable[[], Any]] = [
-    lambda: "x" * (MAX_ARGS_TEXT + 1),
-    lambda: [0] * (MAX_ITEMS + 1),
-    lambda: _nested(MAX_DEPTH + 1),
-    lambda: {1: 2},
-]
-_unusable: SearchStrategy[Any] = st.sampled_from([math.nan, math.inf, -math.inf, 2**64, -(2**80)]) | st.sampled_from(
-    _make_unusable
-).map(_made)
+_UNUSABLE: Sequence[Any] = (
+    math.nan, math.inf, -math.inf, 2**64, -(2**80), "x" * (MAX_ARGS_TEXT + 1), [0] * (MAX_ITEMS + 1),
+    _nested(MAX_DEPTH + 1), {1: 2},
+)  # fmt: skip
 """Values that no argument may have: not finite, too large, too deep, no JSON."""
 
 

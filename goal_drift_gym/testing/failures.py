@@ -17,6 +17,7 @@ from goal_drift_gym.core.turn import Turn
 from goal_drift_gym.runner import Experiment, metrics_of, write_finish
 from goal_drift_gym.scenarios.discovery import ScenarioEntry
 from goal_drift_gym.testing.driving import Drive, ScriptedCall, Seat
+from goal_drift_gym.testing.invariants import said
 from goal_drift_gym.testing.reference import ScenarioReference
 
 AGENT = "stress"
@@ -92,6 +93,15 @@ def driven(drive: Drive, script: Script) -> None:
     for planned in script:
         drive.turn(partial(_make_all, planned))
     drive.finish()
+
+
+def told(failure: Failure) -> list[str]:
+    """Return the way to a failure as lines: where it starts, and the calls of each turn."""
+    drive = failure.drive
+    lines = [f"condition {drive.condition.name}, seed {drive.seed}"]
+    for step, planned in enumerate(drive.script):
+        lines.append(f"step {step}: " + (", ".join(map(said, planned)) or "no call"))
+    return lines
 
 
 def replay_command(path: Path) -> str:

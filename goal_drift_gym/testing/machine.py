@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from hypothesis.strategies import DataObject, SearchStrategy
 
+from goal_drift_gym.core.canonical import canonical_json
 from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.errors import InvariantBroken
 from goal_drift_gym.core.protocol import Scenario
 from goal_drift_gym.core.records import Action
 from goal_drift_gym.scenarios.discovery import conditions_of, find_condition
 from goal_drift_gym.testing.driving import Act, Drive, Seat
-from goal_drift_gym.testing.failures import Failure, replay_command, save
+from goal_drift_gym.testing.failures import Failure, replay_command, save, told
 from goal_drift_gym.testing.profiles import profile
 from goal_drift_gym.testing.reducing import reduced
 from goal_drift_gym.testing.reference import ScenarioReference, scenario_reference
@@ -45,6 +46,8 @@ class Hunt:
         self.known = known
         self.conditions = drawn
         self.one_condition = one_condition
+        self._seat: Seat | None = None
+        self._strategies: dict[bytes, SearchStrategy[Action]] = {}
         self.examples = 0
         """Examples begun, those of shrinking included."""
         self.turns = 0
@@ -52,9 +55,29 @@ class Hunt:
         self.failure: Failure | None = None
         """The last failure. Hypothesis runs the minimal example last, so in the end it is that one."""
 
+    def calls_of(self, kind: str, seat: Seat) -> SearchStrategy[Action]:
+        """Return the strategy for `valid` or `faulty` calls of the tools at hand, with the names at hand.
+
+        Made once for the same tools: Hypothesis takes longer to look a strategy through than to draw from it.
+        """
+        self._seat = seat
+        key = canonical_json([kind, *([spec.name, spec.parameters] for spec in seat.tools)])
+        if key not in self._strategies:
+            make = calls if kind == "valid" else nearly_valid_calls
+            self._strategies[key] = make(seat.tools, names=st.integers(0, _MOST_NAMES - 1).map(self._name))
+        return self._strategies[key]
+
     def minimal(self) -> Failure | None:
         """Return the last failure made as small as it gets."""
         return None if self.failure is None else reduced(self.failure, keep_condition=self.one_condition)
+
+    def _name(self, index: int) -> str:
+        """Return one of the names shown this turn, mostly of things; rarely one that nobody was shown."""
+        assert self._seat is not None
+        things, texts = self._seat.things, self._seat.texts
+        if things and index < _MOST_NAMES * 3 // 4:
+            return things[index % len(things)]
+        return "nothing-of-that-name" if not texts or index == _MOST_NAMES - 1 else texts[index % len(texts)]
 
 
 class ScenarioMachine(RuleBasedStateMachine):
@@ -67,9 +90,6 @@ class ScenarioMachine(RuleBasedStateMachine):
         self._drive: Drive | None = None
         self._whole = False
         """No turn was left in the middle."""
-        self._seat: Seat | None = None
-        self._valid: SearchStrategy[Action] | None = None
-        self._faulty: SearchStrategy[Action] | None = None
 
     @initialize(data=st.data())
     def begin(self, data: DataObject) -> None:
@@ -135,14 +155,13 @@ class ScenarioMachine(RuleBasedStateMachine):
             raise
 
     def _some_calls(self, data: DataObject, seat: Seat, kinds: list[str]) -> None:
-        self._seat = seat
         for _ in range(MOST_CALLS):
             # Three times in four there is another one; no more of them is the simplest.
             if data.draw(st.integers(0, 3), label="more calls") == 0:
                 return
             kind = data.draw(st.sampled_from(kinds), label="kind")
             if kind in ("valid", "faulty"):
-                self._submit(data.draw(self._strategy(kind), label="call"), seat)
+                self._submit(data.draw(self.hunt.calls_of(kind, seat), label="call"), seat)
                 continue
             plan = seat.plan("reference" if kind == "reference" else "competing")
             if plan:
@@ -154,23 +173,6 @@ class ScenarioMachine(RuleBasedStateMachine):
     def _counted(self, result: Any) -> Any:
         self.hunt.calls += 1
         return result
-
-    def _strategy(self, kind: str) -> SearchStrategy[Action]:
-        """Return the strategy for calls; made once an episode, because it takes longer than a turn."""
-        assert self._seat is not None
-        if self._valid is None or self._faulty is None:
-            names = st.integers(0, _MOST_NAMES - 1).map(self._name)
-            self._valid = calls(self._seat.tools, names=names)
-            self._faulty = nearly_valid_calls(self._seat.tools, names=names)
-        return self._valid if kind == "valid" else self._faulty
-
-    def _name(self, index: int) -> str:
-        """Return one of the names shown this turn, mostly of things; rarely one that nobody was shown."""
-        assert self._seat is not None
-        things, texts = self._seat.things, self._seat.texts
-        if things and index < _MOST_NAMES * 3 // 4:
-            return things[index % len(things)]
-        return "nothing-of-that-name" if not texts or index == _MOST_NAMES - 1 else texts[index % len(texts)]
 
 
 def scenario_machine(
@@ -242,10 +244,13 @@ def run_machine(machine: type[ScenarioMachine], *, settings: Settings, runs_dir:
         run_state_machine_as_test(machine, settings=settings)
     except Exception as error:
         failure = machine.hunt.minimal()
-        if failure is not None:
-            run = save(failure, machine.hunt.known, runs_dir)
-            error.add_note(f"saved as {run.path}; to drive it again:\n    {replay_command(run.path)}")
-        raise
+        if failure is None:
+            raise
+        run = save(failure, machine.hunt.known, runs_dir)
+        # Hypothesis adds what it drew; the calls are shorter. What it says of a failure that comes and goes is kept.
+        broken = failure.broken.with_traceback(None)
+        broken.add_note("\n".join([*told(failure), f"saved as {run.path}", f"again: {replay_command(run.path)}"]))
+        raise broken from (None if isinstance(error, InvariantBroken) else error)
 
 
 def hunt_with(machine: type[ScenarioMachine], settings: Settings) -> Failure | None:

@@ -16,7 +16,7 @@ from goal_drift_gym.core.errors import InvariantBroken
 from goal_drift_gym.core.protocol import Scenario
 from goal_drift_gym.core.rundir import load_run
 from goal_drift_gym.testing.driving import Drive
-from goal_drift_gym.testing.failures import Failure, driven, replay_command, save, script_of
+from goal_drift_gym.testing.failures import Failure, driven, replay_command, save, script_of, told
 from goal_drift_gym.testing.machine import hunt_with, scenario_machine
 from goal_drift_gym.testing.profiles import profile
 from goal_drift_gym.testing.reference import scenario_reference
@@ -33,6 +33,8 @@ class StressReport(msgspec.Struct, frozen=True, kw_only=True):
     """The minimal failing example, where there is one."""
     run: Path | None
     """Where it is saved."""
+    way: list[str]
+    """The minimal failing example in lines: where it starts, and the calls of each step."""
     calls_needed: int | None
     """How many calls it makes."""
     examples: int
@@ -90,6 +92,7 @@ def stress_scenario(
         scenario=hunt.known.text,
         finding=None if failure is None else _finding(failure, run),
         run=run,
+        way=[] if failure is None else told(failure),
         calls_needed=None if failure is None else sum(map(len, failure.drive.script)),
         examples=hunt.examples,
         turns=hunt.turns,

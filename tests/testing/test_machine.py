@@ -76,7 +76,7 @@ def test_a_fault_is_found_and_shrunk_to_at_most_three_calls(broken: Broken, tmp_
     assert broken.got in str(caught.value)
     assert sum(len(calls) for calls in turns) <= broken.most_calls <= 3
     assert run.outcome == "infra_error"
-    assert f"goal-drift stress --replay {run.path}" in "".join(caught.value.__notes__)
+    assert f"again: goal-drift stress --replay {run.path}" in "".join(caught.value.__notes__)
 
 
 def test_the_turn_that_failed_is_kept_with_the_call_that_never_came_back(tmp_path: Path) -> None:
@@ -108,9 +108,11 @@ def test_several_processes_leave_one_run_each_and_nothing_else(pytester: pytest.
     result = pytester.runpytest_subprocess("-n", "2", "-q")
 
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*InvariantBroken: step *changes nothing; got: *features 0 -> 1*", "*--replay *"])
+    result.stdout.fnmatch_lines(
+        ["*InvariantBroken: step *changes nothing; got: features 0 -> 1", "*step 0: *", "*--replay *"]
+    )
     assert len(list(find_runs(pytester.path / "runs"))) == 2
-    assert not (pytester.path / ".hypothesis").exists()
+    assert not (pytester.path / ".hypothesis" / "goal-drift").exists()
 
 
 def test_what_the_dev_profile_keeps_lies_in_a_place_per_worker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,8 @@ def test_a_run_of_another_agent_is_refused(tmp_path: Path) -> None:
 
 def test_hypothesis_is_loaded_by_nothing_but_the_modules_that_need_it() -> None:
     code = (
-        "import sys, goal_drift_gym, goal_drift_gym.testing, goal_drift_gym.scripts.main, goal_drift_gym.scripts.stress\n"
+        "import sys, goal_drift_gym, goal_drift_gym.testing\n"
+        "import goal_drift_gym.scripts.main, goal_drift_gym.scripts.stress\n"
         "import pytest_goal_drift.plugin\n"
         "print('hypothesis' in sys.modules)"
     )
