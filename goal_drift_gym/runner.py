@@ -16,10 +16,11 @@ import msgspec
 
 from goal_drift_gym.agents.loading import check_agent, describe_agent, reset_agent
 from goal_drift_gym.consistency import config_difference, metrics_difference
+from goal_drift_gym.core.cohort import Cohort, Displaced
 from goal_drift_gym.core.condition import Condition, Prefix, override, parse_condition
 from goal_drift_gym.core.engine import Episode, Limits, RunEnd
 from goal_drift_gym.core.errors import RunRecordError, UsageError
-from goal_drift_gym.core.host import Agent
+from goal_drift_gym.core.host import Agent, AgentHost
 from goal_drift_gym.core.provenance import engine_version, git_info, machine_info, package_versions, utc_now
 from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.redaction import Redactor
@@ -27,6 +28,7 @@ from goal_drift_gym.core.replay import Difference, prefix_length, recorded_limit
 from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo, load_run
 from goal_drift_gym.eval.metrics import RunMetrics, compute_metrics
 from goal_drift_gym.eval.policy import enumerated_arguments
+from goal_drift_gym.held import HeldRun
 from goal_drift_gym.scenarios.discovery import ScenarioEntry, find_condition, find_scenario
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -174,13 +176,42 @@ def run_episode(
     What goes wrong inside the agent or the scenario is the run's outcome, not an exception. An interruption is
     recorded and passes through.
     """
+    return hold_episode(experiment, agent, seed=seed, runs_dir=runs_dir, limits=limits).keep()
+
+
+def hold_episode(
+    experiment: Experiment,
+    agent: Agent,
+    *,
+    seed: int,
+    runs_dir: str | Path = "runs",
+    limits: Limits | None = None,
+    cohort: Cohort | None = None,
+    own_loop: bool = False,
+) -> HeldRun:
+    """Run one episode as `run_episode` does, and leave it open how its run ends.
+
+    Parameters
+    ----------
+    cohort
+        The episodes that run beside this one. An episode that is stopped through it ends as an interrupted run, and
+        raises KeyboardInterrupt.
+    own_loop
+        Give an async agent an event loop of its own all the same.
+
+    Raises
+    ------
+    Displaced
+        If the agent of another episode blocked the event loop; the run is closed as interrupted.
+    """
     check_agent(agent)
     redactor = Redactor.from_environment()
     prefix = _prefix_records(experiment, seed)
     episode = experiment.episode(seed, limits=limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S), redactor=redactor)
     reset_agent(agent, seed)
     writer = RunWriter.create(Path(runs_dir), experiment.config(episode, agent), redactor)
-    return _live(writer, episode, agent, prefix=prefix, recorded=())
+    host = AgentHost(agent, episode.limits.step_timeout_s, cohort=cohort, own_loop=own_loop)
+    return _live(writer, episode, agent, prefix=prefix, recorded=(), host=host)
 
 
 def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None) -> Run:
@@ -225,7 +256,7 @@ def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None) -> Run:
     except BaseException:
         writer.close()
         raise
-    return _live(writer, episode, agent, prefix=prefix, recorded=records)
+    return _live(writer, episode, agent, prefix=prefix, recorded=records).keep()
 
 
 def fork_run(run: Run, agent: Agent, *, steps: int, runs_dir: str | Path = "runs", limits: Limits | None = None) -> Run:
@@ -313,8 +344,14 @@ def _here() -> str:
 
 
 def _live(
-    writer: RunWriter, episode: Episode, agent: Agent, *, prefix: Sequence[StepRecord], recorded: Sequence[StepRecord]
-) -> Run:
+    writer: RunWriter,
+    episode: Episode,
+    agent: Agent,
+    *,
+    prefix: Sequence[StepRecord],
+    recorded: Sequence[StepRecord],
+    host: AgentHost | None = None,
+) -> HeldRun:
     records: list[StepRecord] = []
     known = len(recorded)
 
@@ -326,17 +363,12 @@ def _live(
         records.append(record)
 
     begun = time.monotonic()
-    end: RunEnd | None = None
     driven_again = getattr(agent, "deterministic", False) is True
-    try:
-        end = episode.run(agent, keep, prefix=prefix, recorded=() if driven_again else recorded)
-    except RunRecordError as error:
-        end = RunEnd(outcome="infra_error", detail=str(error), steps=writer.steps, usage=episode.usage)
-        raise
-    finally:
-        outcome, detail = (end.outcome, end.detail) if end is not None else ("interrupted", "")
+
+    def held(end: RunEnd) -> HeldRun:
         meta = {
-            "detail": detail,
+            "finished": utc_now().isoformat(),
+            "duration_s": round((utc_now() - writer.started).total_seconds(), 6),
             "agent_s": round(time.monotonic() - begun, 6),
             "usage": msgspec.to_builtins(episode.usage),
             "redactions": episode.redactor.count,
@@ -344,14 +376,26 @@ def _live(
             "step_timeout_s": episode.limits.step_timeout_s,
         }
         try:
-            write_finish(writer, metrics_of(records, outcome, writer.config), outcome, meta)
+            metrics = metrics_of(records, end.outcome, writer.config)
+        except BaseException:
+            writer.close()
+            raise
+        return HeldRun(writer, metrics, end.outcome, {"detail": end.detail, **meta})
+
+    try:
+        end = episode.run(host or agent, keep, prefix=prefix, recorded=() if driven_again else recorded)
+    except BaseException as error:
+        failed = isinstance(error, RunRecordError)
+        detail = str(error) if isinstance(error, (RunRecordError, Displaced)) else ""
+        end = RunEnd(outcome="infra_error" if failed else "interrupted", detail=detail, steps=0, usage=episode.usage)
+        try:
+            held(end).keep()
         except RunRecordError:
             # A disk that is full stays full: the error that came first is the one to report.
-            if end is None or outcome != "infra_error":
+            if not failed:
                 raise
-        finally:
-            writer.close()
-    return writer.run()
+        raise
+    return held(end)
 
 
 def _check_same(writer: RunWriter, record: StepRecord, recorded: StepRecord) -> None:

@@ -174,14 +174,19 @@ class Episode:
         self._end: tuple[RunOutcome, str] = ("truncated", "")
 
     def run(
-        self, agent: Agent, sink: Sink, *, prefix: Sequence[StepRecord] = (), recorded: Sequence[StepRecord] = ()
+        self,
+        agent: Agent | AgentHost,
+        sink: Sink,
+        *,
+        prefix: Sequence[StepRecord] = (),
+        recorded: Sequence[StepRecord] = (),
     ) -> RunEnd:
         """Run the episode to its end; every finished step goes to `sink` at once.
 
         Parameters
         ----------
         agent
-            Called once a step with a `Turn`.
+            Called once a step with a `Turn`; in a host of its own where it runs beside other episodes.
         sink
             Takes each finished record.
         prefix
@@ -235,7 +240,7 @@ class Episode:
         from goal_drift_gym.core.replay import Recorded
 
         past = Recorded([*prefix, *recorded[len(prefix) :]])
-        host = AgentHost(agent, self.limits.step_timeout_s)
+        host = agent if isinstance(agent, AgentHost) else AgentHost(agent, self.limits.step_timeout_s)
         replay = AgentHost(past, None)
         try:
             for now in range(self.condition.steps):

@@ -5,21 +5,22 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 import queue
 import threading
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from goal_drift_gym.core.cohort import AgentLoop, Cohort, Displaced
 from goal_drift_gym.core.errors import AgentTimeout
 from goal_drift_gym.core.turn import Turn
 
-if TYPE_CHECKING:
-    import asyncio
-
 Agent = Callable[[Turn], Any]
 
-_GRACE_S = 2.0
+_STARVED = 0.5
+"""An answer that is late on a loop that others blocked for this share of the time is not held against the agent."""
 
 
 class AgentHost:
@@ -28,15 +29,36 @@ class AgentHost:
     Without a time limit a sync agent runs in the caller's thread. With one it runs in a daemon thread of its own:
     a thread that does not come back is left behind and the host is `stuck`. Async agents live on one event loop in
     such a thread for the whole episode, so they work inside a running loop too, and are cancelled on time-out.
+
+    Parameters
+    ----------
+    agent
+        Called with each turn.
+    timeout_s
+        Seconds it may take for one; None: as long as it likes.
+    cohort
+        The episodes that run beside this one. Stopping them wakes whoever waits here.
+    own_loop
+        Give an async agent a loop of its own all the same.
     """
 
-    def __init__(self, agent: Agent, timeout_s: float | None) -> None:
+    def __init__(
+        self, agent: Agent, timeout_s: float | None, *, cohort: Cohort | None = None, own_loop: bool = False
+    ) -> None:
+        inline = bool(getattr(agent, "runs_inline", False))
         self._agent = agent
-        self._timeout_s = None if getattr(agent, "runs_inline", False) else timeout_s
+        self._timeout_s = None if inline else timeout_s
+        # Only one that waits in another thread can be woken.
+        self._in_caller = inline or (timeout_s is None and cohort is None)
+        self._cohort = cohort
+        self._shares_loop = cohort is not None and not own_loop
         self._worker: _Worker | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: AgentLoop | None = None
+        self._future: Any = None
         self.stuck = False
         """The agent did not come back; it cannot be asked again."""
+        if cohort is not None:
+            cohort.join(self._wake)
 
     def ask(self, turn: Turn) -> Any:
         """Return the agent's answer to a turn.
@@ -45,8 +67,13 @@ class AgentHost:
         ------
         AgentTimeout
             If there was no answer within the limit.
+        KeyboardInterrupt
+            If the episodes of this cohort were stopped.
+        Displaced
+            If another agent blocked the loop that this one lives on.
         """
-        if self._timeout_s is None:
+        if self._in_caller:
+            self._check_going()
             answer = self._agent(turn)
         else:
             answer = self._in_worker(turn)
@@ -56,16 +83,32 @@ class AgentHost:
 
     def close(self) -> None:
         """Let go of threads and loops."""
+        if self._cohort is not None:
+            self._cohort.leave(self._wake)
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._loop = None
+        if self._loop is not None and not self._shares_loop:
+            self._loop.close()
+        self._loop = None
+
+    def _check_going(self) -> None:
+        if self._cohort is not None and self._cohort.stopped:
+            raise KeyboardInterrupt
+
+    def _wake(self) -> None:
+        """End the wait of whoever asks; called from another thread, after the cohort is marked as stopped."""
+        worker, future = self._worker, self._future
+        if worker is not None:
+            worker.wake()
+        if future is not None:
+            future.cancel()
 
     def _in_worker(self, turn: Turn) -> Any:
         if self._worker is None:
             self._worker = _Worker()
+        # After the worker is in place, so that a stop either shows here or finds somebody to wake.
+        self._check_going()
         try:
             return self._worker.call(lambda: self._agent(turn), self._timeout_s)
         except queue.Empty:
@@ -76,27 +119,55 @@ class AgentHost:
             raise AgentTimeout(f"no answer within {self._timeout_s:g} s") from None
 
     def _on_loop(self, answer: Any) -> Any:
-        import asyncio
         import concurrent.futures
 
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            threading.Thread(target=_run_loop, args=(self._loop,), name="goal-drift-async-agent", daemon=True).start()
-        future = asyncio.run_coroutine_threadsafe(_await(answer), self._loop)
+            self._loop = self._cohort.loop() if self._shares_loop and self._cohort is not None else AgentLoop()
+        begun, blocked_s = time.monotonic(), self._loop.blocked_s()
+        mine = _Mine()
+        self._future = self._loop.submit(_await(answer, mine))
         try:
-            value, error = future.result(self._timeout_s)
+            # After the future is in place, so that a stop either shows here or finds something to cancel.
+            self._check_going()
+            if self._loop.is_lost:
+                self._future.cancel()
+            value, error = self._future.result(self._timeout_s)
         except concurrent.futures.TimeoutError:
-            future.cancel()
-            stopped: concurrent.futures.Future[None] = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop)
-            try:
-                stopped.result(_GRACE_S)
-            except concurrent.futures.TimeoutError:
-                # The loop itself is blocked: the coroutine does not yield and cannot be cancelled.
-                self.stuck = True
-            raise AgentTimeout(f"no answer within {self._timeout_s:g} s") from None
+            self._future.cancel()
+            self._late(mine, self._loop.blocked_s() - blocked_s, time.monotonic() - begun)
+        except concurrent.futures.CancelledError:
+            self._check_going()
+            if self._loop.is_lost:
+                raise Displaced("the agent of another episode blocks the event loop") from None
+            raise
+        finally:
+            self._future = None
         if error is not None:
             raise error
         return value
+
+    def _late(self, mine: _Mine, blocked_s: float, waited_s: float) -> None:
+        """Raise what a late answer is: the agent's own fault, or that of the agents beside it on the loop."""
+        import asyncio
+
+        assert self._loop is not None
+        late = AgentTimeout(f"no answer within {self._timeout_s:g} s")
+        if self._shares_loop:
+            if mine.task is not None and asyncio.current_task(self._loop.loop) is mine.task:
+                # It does not yield, so it cannot be cancelled. The others on this loop wait in vain.
+                self.stuck = True
+                self._loop.lose()
+            elif blocked_s > _STARVED * waited_s:
+                raise Displaced("the agents of other episodes held the event loop up") from None
+        elif not self._loop.turns():
+            self.stuck = True
+        raise late from None
+
+
+class _Mine:
+    """Tells the task that works on an answer, once it has begun."""
+
+    task: Any = None
 
 
 class _Worker:
@@ -105,6 +176,8 @@ class _Worker:
     def __init__(self) -> None:
         self._inbox: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         self._outbox: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+        # What the caller has set holds for the agent too, and what the agent sets is there in its next turn.
+        self._context = contextvars.copy_context()
         threading.Thread(target=self._run, name="goal-drift-agent", daemon=True).start()
 
     def call(self, function: Callable[[], Any], timeout_s: float | None) -> Any:
@@ -117,35 +190,26 @@ class _Worker:
     def stop(self) -> None:
         self._inbox.put(None)
 
+    def wake(self) -> None:
+        self._outbox.put((None, KeyboardInterrupt()))
+
     def _run(self) -> None:
         while (function := self._inbox.get()) is not None:
             try:
-                self._outbox.put((function(), None))
+                self._outbox.put((self._context.run(function), None))
             except BaseException as error:
                 self._outbox.put((None, error))
 
 
-async def _await(answer: Any) -> tuple[Any, BaseException | None]:
+async def _await(answer: Any, mine: _Mine) -> tuple[Any, BaseException | None]:
     # What an agent raises is handed over as a value: a SystemExit let through would end the loop's thread and leave
     # the episode waiting, and a TimeoutError would look like the engine's own.
-    from asyncio import CancelledError
+    from asyncio import CancelledError, current_task
 
+    mine.task = current_task()
     try:
         return await answer, None
     except CancelledError:
         raise
     except BaseException as error:
         return None, error
-
-
-def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
-    import asyncio
-
-    loop.run_forever()
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    if left:
-        loop.run_until_complete(asyncio.wait(left, timeout=_GRACE_S))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()

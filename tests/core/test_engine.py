@@ -211,7 +211,7 @@ def test_an_async_agent_that_is_late_is_cancelled_and_asked_again():
 
 
 def test_an_async_agent_that_blocks_its_loop_is_given_up(monkeypatch):
-    monkeypatch.setattr("goal_drift_gym.core.host._GRACE_S", 0.05)
+    monkeypatch.setattr("goal_drift_gym.core.cohort._GRACE_S", 0.05)
 
     async def who(turn):
         time.sleep(0.5)
