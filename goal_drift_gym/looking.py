@@ -51,6 +51,7 @@ def run_by_looks(
     workers: int,
     report: Callable[[int, Job, Done], None],
     begin: Callable[[int, int], None] | None = None,
+    concurrency: int = 1,
 ) -> Looked:
     """Run jobs in stages and stop each group at the look that decides it.
 
@@ -68,6 +69,8 @@ def run_by_looks(
         As for `sweep.run_jobs`, with the index in `jobs`.
     begin
         Called before each stage with its look and the number of episodes in it.
+    concurrency
+        Episodes at once in each process.
 
     Notes
     -----
@@ -90,7 +93,8 @@ def run_by_looks(
             break
         if begin is not None:
             begin(look, len(stage))
-        sweep = run_jobs([jobs[index] for index in stage], workers=workers, report=_shifted(report, stage))
+        todo = [jobs[index] for index in stage]
+        sweep = run_jobs(todo, workers=workers, report=_shifted(report, stage), concurrency=concurrency)
         swept.append(sweep)
         _deal(sweep, [key for key in waiting for _ in groups[key][before:look]], runs)
         if sweep.errors or sweep.interrupted:

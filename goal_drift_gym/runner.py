@@ -336,6 +336,13 @@ def write_finish(writer: RunWriter, metrics: RunMetrics, outcome: str, meta: Map
     )
 
 
+def warm_up() -> None:
+    """Look up what every run's meta.json repeats, before many episodes at once would each do so."""
+    git_info(_here())
+    machine_info()
+    package_versions()
+
+
 def _here() -> str:
     try:
         return str(Path.cwd())

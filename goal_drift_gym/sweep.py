@@ -1,4 +1,6 @@
-"""Many episodes: planned first, then run one after another or in several processes, with results in the planned order.
+"""Many episodes: planned first, then run one after another, side by side or in several processes.
+
+Results come in the planned order. In each process up to `concurrency` episodes wait for their agents at a time.
 
 PYTEST_DONT_REWRITE
 """
@@ -9,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -141,7 +144,9 @@ def make_agent(reference: str) -> Agent:
     return check_agent(agent)
 
 
-def run_jobs(jobs: Sequence[Job], *, workers: int, report: Callable[[int, Job, Done], None]) -> Sweep:
+def run_jobs(
+    jobs: Sequence[Job], *, workers: int, report: Callable[[int, Job, Done], None], concurrency: int = 1
+) -> Sweep:
     """Run jobs and return what became of them; the first error or an interruption ends the rest.
 
     Parameters
@@ -152,6 +157,8 @@ def run_jobs(jobs: Sequence[Job], *, workers: int, report: Callable[[int, Job, D
         Number of processes; 1 runs all in this one.
     report
         Told of each finished job: its index, the job and what became of it.
+    concurrency
+        Episodes at once in each process.
     """
     results: dict[int, Done] = {}
 
@@ -160,10 +167,14 @@ def run_jobs(jobs: Sequence[Job], *, workers: int, report: Callable[[int, Job, D
         report(index, jobs[index], done)
 
     try:
-        if workers == 1:
-            _run_here(jobs, keep)
+        if workers > 1:
+            _Pool(jobs, min(workers, len(jobs)), keep, concurrency).run()
+        elif concurrency > 1:
+            from goal_drift_gym.job_threads import run_side_by_side
+
+            run_side_by_side(jobs, concurrency, keep)
         else:
-            _Pool(jobs, min(workers, len(jobs)), keep).run()
+            _run_here(jobs, keep)
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
@@ -199,27 +210,31 @@ def _run_here(jobs: Sequence[Job], keep: Callable[[int, Done], None]) -> None:
 
 
 class _Pool:
-    """Worker processes that are handed one job after another.
+    """Worker processes that are handed one job after another, or keep several going.
 
     concurrent.futures is not used: it hides its processes, and a Ctrl-C must reach each of them once, so that the
     episode it is in is closed as interrupted.
     """
 
-    def __init__(self, jobs: Sequence[Job], workers: int, keep: Callable[[int, Done], None]) -> None:
+    def __init__(self, jobs: Sequence[Job], workers: int, keep: Callable[[int, Done], None], concurrency: int) -> None:
         self._jobs = jobs
         self._keep = keep
+        self._concurrency = concurrency
         self._next = 0
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[Connection, BaseProcess] = {}
-        self._busy: dict[Connection, int] = {}
+        self._busy: dict[Connection, list[int]] = {}
         self._count = workers
 
     def run(self) -> None:
         try:
             for _ in range(self._count):
-                self._start()
-            while self._busy:
-                for connection in wait(list(self._busy)):
+                self._give(self._start())
+            for _ in range(self._concurrency - 1):
+                for idle in self._workers:
+                    self._give(idle)
+            while busy := [connection for connection, jobs in self._busy.items() if jobs]:
+                for connection in wait(busy):
                     assert isinstance(connection, Connection)
                     self._take(connection)
         except BaseException:
@@ -228,37 +243,41 @@ class _Pool:
         finally:
             self._stop()
 
-    def _start(self) -> None:
+    def _start(self) -> Connection:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs,), name="goal-drift-worker", daemon=True)
+        arguments = (theirs, self._concurrency)
+        process = self._context.Process(target=_work, args=arguments, name="goal-drift-worker", daemon=True)
         with _interrupts_held():
             process.start()
         theirs.close()
         self._workers[ours] = process
-        self._give(ours)
+        self._busy[ours] = []
+        return ours
 
     def _give(self, connection: Connection) -> None:
         if self._next >= len(self._jobs):
             return
         try:
-            connection.send_bytes(msgspec.json.encode(self._jobs[self._next]))
+            connection.send_bytes(msgspec.json.encode((self._next, self._jobs[self._next])))
         except OSError:
             pass  # The worker is gone, which shows when its answer is waited for.
-        self._busy[connection] = self._next
+        self._busy[connection].append(self._next)
         self._next += 1
 
     def _take(self, connection: Connection) -> None:
-        index = self._busy.pop(connection)
         try:
-            done = msgspec.json.decode(connection.recv_bytes(), type=Done)
+            index, done = msgspec.json.decode(connection.recv_bytes(), type=tuple[int, Done])
+            self._busy[connection].remove(index)
         except (EOFError, OSError):
             process = self._workers[connection]
             process.join(_GRACE_S)
+            index = self._busy.pop(connection)[0]
             done = Done(error=f"a worker process ended with exit code {process.exitcode} in the middle of a run")
         self._keep(index, done)
         if done.error is not None:
             self._next = len(self._jobs)
-        self._give(connection)
+        if connection in self._busy:
+            self._give(connection)
 
     def _interrupt(self) -> None:
         for process in self._workers.values():
@@ -299,15 +318,34 @@ def _interrupt_once(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _work(connection: Connection) -> None:
+def _work(connection: Connection, concurrency: int) -> None:
     signal.signal(signal.SIGINT, _interrupt_once)
     # What an agent prints must not mix with the tables and JSON of the command.
     sys.stdout = sys.stderr
     try:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if concurrency > 1:
+            _work_side_by_side(connection)
         while True:
-            job = msgspec.json.decode(connection.recv_bytes(), type=Job)
-            connection.send_bytes(msgspec.json.encode(_run_job(job)))
+            index, job = msgspec.json.decode(connection.recv_bytes(), type=tuple[int, Job])
+            connection.send_bytes(msgspec.json.encode((index, _run_job(job))))
     except (EOFError, OSError, KeyboardInterrupt):
         return
+
+
+def _work_side_by_side(connection: Connection) -> None:
+    from goal_drift_gym.job_threads import JobThreads
+
+    one_at_a_time = threading.Lock()
+
+    def send(index: int, done: Done) -> None:
+        with one_at_a_time:
+            connection.send_bytes(msgspec.json.encode((index, done)))
+
+    threads = JobThreads(send)
+    try:
+        while True:
+            threads.start(*msgspec.json.decode(connection.recv_bytes(), type=tuple[int, Job]))
+    finally:
+        threads.close()

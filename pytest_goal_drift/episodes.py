@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from pytest_goal_drift.services import Services, Spec, services_of
 if TYPE_CHECKING:
     from goal_drift_gym.core.condition import Condition
     from goal_drift_gym.core.host import Agent
+    from goal_drift_gym.core.rundir import Run
     from goal_drift_gym.runner import Experiment
     from pytest_goal_drift.fixtures import EpisodeFactory
 
@@ -34,33 +36,67 @@ def experiment_of(item: pytest.Item) -> Experiment:
 def counted_run(item: pytest.Item, experiment: Experiment, agent: Agent, seed: int) -> DriftRun:
     """Run an episode that counts for the item's verdict."""
     services = services_of(item.config)
-    run = _run(services, experiment, agent, seed)
-    without = item.stash[PLAN].without if PLAN in item.stash else ()
-    if without:
-        from pytest_goal_drift.twinning import twin_of
-
-        run.twin = _run(services, twin_of(experiment, without), services.another(agent), seed)
-    # Read while it is certain to be there: what the test does with the directory is its own business.
-    _ = run.result, run.values, run.outcome
-    if run.twin is not None:
-        _ = run.twin.result, run.twin.values, run.twin.outcome
-    item.stash.setdefault(RUNS, []).append(run)
-    return run
+    experiments = _with_twin(item, experiment)
+    runs: Sequence[Run] | None = None
+    if services.side_by_side is not None:
+        runs = services.side_by_side.runs(item, experiments, agent, seed)
+    if runs is None:
+        runs = [
+            services.run(each, services.another(agent) if place else agent, seed)
+            for place, each in enumerate(experiments)
+        ]
+    return _count(item, services, runs)
 
 
 def all_runs(item: pytest.Item, experiment: Experiment, agent: Agent) -> DriftRuns:
-    """Run the seeds of an item, one after the other: all of them, or until a look has decided."""
+    """Run the seeds of an item in order: all of them, or until a look has decided."""
     if PLAN not in item.stash:
         pytest.fail("name drift_runs in the arguments of the test: asked for later, it has no verdict", pytrace=False)
     from pytest_goal_drift.looking import decided_early
 
-    services, plan = services_of(item.config), item.stash[PLAN]
-    for position, seed in enumerate(plan.seeds):
-        if decided_early(item, position) is not None:
-            break
-        counted_run(item, experiment, agent if position == 0 else services.another(agent), seed)
-    runs: list[DriftRun] = item.stash[RUNS]
-    return DriftRuns(runs)
+    services, seeds = services_of(item.config), item.stash[PLAN].seeds
+    position = 0
+    while position < len(seeds) and decided_early(item, position) is None:
+        stage = seeds[position : _stage_end(item, position)]
+        together: list[list[Run]] | None = None
+        if services.side_by_side is not None:
+            experiments = _with_twin(item, experiment)
+            together = services.side_by_side.runs_of_seeds(item, experiments, agent, stage, begun=position > 0)
+        if together is None:
+            counted_run(item, experiment, agent if position == 0 else services.another(agent), seeds[position])
+            position += 1
+            continue
+        for runs in together:
+            _count(item, services, runs)
+        position += len(stage)
+    counted: list[DriftRun] = item.stash[RUNS]
+    return DriftRuns(counted)
+
+
+def _stage_end(item: pytest.Item, position: int) -> int:
+    """Return the position before which no look decides that the seeds from this position on are not needed."""
+    plan = item.stash[PLAN]
+    return next((look for look in plan.looks or () if look > position), len(plan.seeds))
+
+
+def _with_twin(item: pytest.Item, experiment: Experiment) -> list[Experiment]:
+    without = item.stash[PLAN].without if PLAN in item.stash else ()
+    if not without:
+        return [experiment]
+    from pytest_goal_drift.twinning import twin_of
+
+    return [experiment, twin_of(experiment, without)]
+
+
+def _count(item: pytest.Item, services: Services, runs: Sequence[Run]) -> DriftRun:
+    run, *twins = [DriftRun(run, services.relative(run.path)) for run in runs]
+    if twins:
+        (run.twin,) = twins
+    # Read while it is certain to be there: what the test does with the directory is its own business.
+    for each in [run, *twins]:
+        _ = each.result, each.values, each.outcome
+    item.stash.setdefault(RUNS, []).append(run)
+    return run
 
 
 def episode_factory(request: pytest.FixtureRequest) -> EpisodeFactory:

@@ -43,7 +43,7 @@ def drift_agent(request: pytest.FixtureRequest) -> Agent:
     """Return the agent under test: override it. By default it is the one of --drift-agent, fresh for each test."""
     from pytest_goal_drift.services import services_of
 
-    agent = services_of(request.config).agent()
+    agent = services_of(request.config).agent(request.node)
     if agent is None:
         pytest.fail(_NO_AGENT, pytrace=False)
     return agent

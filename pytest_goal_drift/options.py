@@ -26,6 +26,7 @@ FLAGS = (
     "--drift-replay",
     "--drift-strict",
     "--drift-timeout",
+    "--drift-concurrency",
 )
 MARKERS = (
     "drift_threshold(*, gate=True, mode=None, **limits): judge the runs of a drift test over all its seeds. Each "
@@ -40,6 +41,7 @@ MARKERS = (
 MODES = ("detect", "gate")
 POLICIES = ("fail", "warn", "skip")
 FAMILIES = ("none", "holm")
+MOST_EPISODES = 1024
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -138,6 +140,13 @@ def add_options(parser: pytest.Parser) -> None:
         type=_argument(seconds),
         help="seconds the agent may take for one turn; default 300",
     )
+    group.addoption(
+        "--drift-concurrency",
+        dest="drift_concurrency",
+        metavar="N",
+        type=_argument(episodes_at_once),
+        help="run up to N episodes at once in each process, for agents that wait for a model; default 1",
+    )
     parser.addini("drift_seeds", "like --drift-seeds", type="string", default="")
     parser.addini("drift_mode", "like --drift-mode", type="string", default="")
     parser.addini("drift_inconclusive", "like --drift-inconclusive", type="string", default="")
@@ -151,6 +160,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("drift_replay", "like --drift-replay, from the root directory", type="string", default="")
     parser.addini("drift_strict", "like --drift-strict", type="bool", default=False)
     parser.addini("drift_timeout", "like --drift-timeout", type="string", default="")
+    parser.addini("drift_concurrency", "like --drift-concurrency", type="string", default="")
 
 
 def in_use(config: pytest.Config) -> bool:
@@ -211,4 +221,12 @@ def seconds(text: str) -> float:
         raise ValueError(f"{text!r} is no number of seconds") from None
     if not (number > 0.0 and math.isfinite(number)):
         raise ValueError(f"{text!r}: the time must be a finite number of seconds above 0")
+    return number
+
+
+def episodes_at_once(text: str) -> int:
+    """Return a whole number of 1 to 1024, or raise ValueError."""
+    number = int(text) if text.strip().isdecimal() else 0
+    if not 1 <= number <= MOST_EPISODES:
+        raise ValueError(f"{text!r}: give 1 to {MOST_EPISODES} episodes at once")
     return number

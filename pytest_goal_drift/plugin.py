@@ -42,7 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if in_use(config):
         from pytest_goal_drift.services import services_of
 
-        services_of(config)
+        side_by_side = services_of(config).side_by_side
+        if side_by_side is not None:
+            config.pluginmanager.register(side_by_side, "goal_drift_side_by_side")
     if hasattr(config, "workerinput") or config.getoption("collectonly", False):
         return
     from pytest_goal_drift.controller import Controller

@@ -5,8 +5,9 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,16 @@ from pytest_goal_drift.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from goal_drift_gym.baselines import Baseline
+    from goal_drift_gym.core.cohort import Cohort
     from goal_drift_gym.core.condition import Condition
+    from goal_drift_gym.core.engine import Limits
     from goal_drift_gym.core.host import Agent
     from goal_drift_gym.core.rundir import Run
     from goal_drift_gym.eval.verdict import Verdict
+    from goal_drift_gym.held import HeldRun
     from goal_drift_gym.runner import Experiment
     from pytest_goal_drift.replaying import RecordedRuns
+    from pytest_goal_drift.side_by_side import SideBySideRuns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,12 @@ class Services:
         """Agents of `--drift-agent` made for the item at hand."""
         self._baseline: Baseline | None = None
         self.ledger = Ledger(self._ledger_directory(config))
+        self.side_by_side: SideBySideRuns | None = None
+        """None where episodes run one after the other."""
+        if settings.concurrency > 1 and settings.replay is None:
+            from pytest_goal_drift.side_by_side import SideBySideRuns
+
+            self.side_by_side = SideBySideRuns(self)
         self.decisions: dict[tuple[str, int], Verdict] = {}
         """Verdicts by group and look."""
 
@@ -161,8 +172,10 @@ class Services:
         found = self._resolve(spec)
         return isinstance(found, Exception) or has_part(found.condition, name)
 
-    def agent(self) -> Agent | None:
-        """Return a fresh agent of `--drift-agent`, or None where nobody named one.
+    def agent(self, item: pytest.Item) -> Agent | None:
+        """Return the agent of `--drift-agent` for an item, or None where nobody named one.
+
+        It is fresh, or the one that has lived through the episode that was run ahead for this item.
 
         Raises
         ------
@@ -172,19 +185,38 @@ class Services:
         factory = self.agent_factory()
         if factory is None:
             return None
-        self._made = [factory()]
+        lent = None if self.side_by_side is None else self.side_by_side.lent(item)
+        self._made = [factory() if lent is None else lent]
         return self._made[0]
 
     def another(self, agent: Agent) -> Agent:
         """Return an agent for one more episode of the same item: a fresh one where `agent` is of `--drift-agent`.
 
-        The agent of a `drift_agent` fixture cannot be made again; it is told of the new episode by its `reset`.
+        The agent of a `drift_agent` fixture cannot be made again. It is copied where it has a `for_episode`; any other
+        is told of the new episode by its `reset`.
         """
         factory = self.agent_factory()
-        if factory is None or all(agent is not made for made in self._made):
+        if factory is not None and self.made(agent):
+            self._made.append(factory())
+            return self._made[-1]
+        if not hasattr(agent, "for_episode"):
             return agent
-        self._made.append(factory())
-        return self._made[-1]
+        from goal_drift_gym.agents.copies import copies_of
+
+        copies = copies_of(agent)
+        return agent if copies is None else copies()
+
+    def made(self, agent: Agent) -> bool:
+        """Return whether an agent is of `--drift-agent`."""
+        return any(agent is made for made in self._made)
+
+    def makes_fresh(self, agent: Agent) -> bool:
+        """Return whether `another` gives a new object in place of this agent."""
+        return self.made(agent) and inspect.isclass(self.agent_factory())
+
+    def take_over(self, agents: Iterable[Agent]) -> None:
+        """Learn of agents of `--drift-agent` that were made while another item was at hand."""
+        self._made += agents
 
     def agent_factory(self) -> Callable[[], Agent] | None:
         """Return what makes the agents of `--drift-agent`, or None where nobody named one.
@@ -204,12 +236,29 @@ class Services:
         """Run one episode, or find and check its recording with `--drift-replay`."""
         if self.settings.replay is not None:
             return self._replay(self.settings.replay, experiment, agent, seed)
-        from goal_drift_gym.core.engine import Limits
         from goal_drift_gym.runner import run_episode
 
+        return run_episode(experiment, agent, seed=seed, runs_dir=self.settings.runs_dir, limits=self._limits())
+
+    def hold(self, experiment: Experiment, agent: Agent, seed: int, cohort: Cohort, *, own_loop: bool) -> HeldRun:
+        """Run one episode beside others, and leave the end of its run open."""
+        from goal_drift_gym.runner import hold_episode
+
+        return hold_episode(
+            experiment,
+            agent,
+            seed=seed,
+            runs_dir=self.settings.runs_dir,
+            limits=self._limits(),
+            cohort=cohort,
+            own_loop=own_loop,
+        )
+
+    def _limits(self) -> Limits | None:
+        from goal_drift_gym.core.engine import Limits
+
         timeout = self.settings.timeout_s
-        limits = None if timeout is None else Limits(step_timeout_s=timeout)
-        return run_episode(experiment, agent, seed=seed, runs_dir=self.settings.runs_dir, limits=limits)
+        return None if timeout is None else Limits(step_timeout_s=timeout)
 
     def relative(self, path: Path) -> str:
         """Return a path from the root directory where it lies below it."""

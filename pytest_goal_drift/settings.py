@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_goal_drift.options import FAMILIES, MODES, POLICIES, given, one_of, seconds, seeds_text
+from pytest_goal_drift.options import FAMILIES, MODES, POLICIES, episodes_at_once, given, one_of, seconds, seeds_text
 from pytest_goal_drift.wire import parse_plan
 
 DEFAULT_SEEDS = "5"
@@ -43,6 +43,8 @@ class Settings:
     condition: str | None
     replay: Path | None
     strict: bool
+    concurrency: int
+    """Episodes that may run at the same time in each process."""
     timeout_s: float | None
     """None: what the package takes by default."""
     rerun_flags: tuple[str, ...]
@@ -75,6 +77,7 @@ def read_settings(config: pytest.Config) -> Settings:
         condition=config.getoption("drift_condition") or _ini(config, "drift_condition", given),
         replay=_directory(config, "drift_replay"),
         strict=bool(config.getoption("drift_strict") or config.getini("drift_strict") or os.environ.get("CI")),
+        concurrency=config.getoption("drift_concurrency") or _ini(config, "drift_concurrency", episodes_at_once) or 1,
         timeout_s=_ini(config, "drift_timeout", seconds) if timeout is None else timeout,
         rerun_flags=_rerun_flags(config),
     )

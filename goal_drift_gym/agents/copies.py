@@ -38,9 +38,9 @@ def _copy(agent: Any) -> Agent:
         copy = agent.for_episode()
     except Exception as error:
         raise AgentError(f"for_episode() of the agent: {type(error).__name__}: {error}") from error
-    check_agent(copy)
+    copied = check_agent(copy)
     redactor = Redactor.from_environment()
-    asked, got = describe_agent(agent, redactor), describe_agent(copy, redactor)
+    asked, got = describe_agent(agent, redactor), describe_agent(copied, redactor)
     if asked != got:
         raise UsageError(f"for_episode() of the agent {asked} gives another one, {got}; it must give a copy")
-    return copy
+    return copied

@@ -61,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_runs_dir(parser)
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        default=1,
+        metavar="N",
+        help="episodes at once in each process, for agents that wait for a model (default: %(default)s)",
+    )
     add_timeout(parser)
     parser.add_argument(
         "--fail-on-drift",
@@ -75,10 +82,12 @@ def run(args: argparse.Namespace) -> int:
     """Run all and print a table."""
     from goal_drift_gym.core.condition import parse_setting
     from goal_drift_gym.core.seeds import parse_looks, parse_seeds
+    from goal_drift_gym.side_by_side import check_concurrency
     from goal_drift_gym.sweep import HANGER_TIMEOUT_S, plan, run_jobs
 
     if not 1 <= args.workers <= _MOST_WORKERS:
         raise UsageError(f"--workers {args.workers}: give 1 to {_MOST_WORKERS}")
+    check_concurrency(args.concurrency, "--concurrency")
     looks = parse_looks(args.seeds)
     if looks is None and args.limits:
         raise UsageError("--limit goes with looks, such as --seeds 5:20; goal-drift gate judges runs that are there")
@@ -104,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
 
     # What an agent prints must not mix with the table or JSON.
     with redirect_stdout(sys.stderr):
-        sweep = run_jobs(jobs, workers=args.workers, report=report)
+        sweep = run_jobs(jobs, workers=args.workers, report=report, concurrency=args.concurrency)
     progress.close()
     return _finish(sweep, len(jobs), args)
 

@@ -42,7 +42,9 @@ def run_looks(
         stages[-1].step(f"{job.scenario} {job.condition['name']} {job.agent} seed {job.seed}")
 
     with redirect_stdout(sys.stderr):
-        looked = run_by_looks(jobs, looks, limits, workers=args.workers, report=report, begin=begin)
+        looked = run_by_looks(
+            jobs, looks, limits, workers=args.workers, report=report, begin=begin, concurrency=args.concurrency
+        )
     if stages:
         stages[-1].close()
     if args.format == "json":
