@@ -317,23 +317,26 @@ def metrics_of(records: Sequence[StepRecord], outcome: str, config: RunConfig) -
 
 def write_finish(writer: RunWriter, metrics: RunMetrics, outcome: str, meta: Mapping[str, Any]) -> None:
     """Write metrics.json and meta.json of a run."""
-    body = {"outcome": outcome, "metrics": msgspec.to_builtins(metrics)}
+    writer.finish(*finish_parts(writer, metrics, outcome, meta))
+
+
+def finish_parts(
+    writer: RunWriter, metrics: RunMetrics, outcome: str, meta: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what metrics.json and meta.json of a run say."""
     finished = utc_now()
-    writer.finish(
-        body,
-        {
-            "status": outcome,
-            "started": writer.started.isoformat(),
-            "finished": finished.isoformat(),
-            "duration_s": round((finished - writer.started).total_seconds(), 6),
-            "config_hash": writer.config.config_hash,
-            "git": git_info(_here()),
-            "machine": machine_info(),
-            "packages": package_versions(),
-            "command": Path(sys.argv[0]).name if sys.argv else "",
-            **meta,
-        },
-    )
+    return {"outcome": outcome, "metrics": msgspec.to_builtins(metrics)}, {
+        "status": outcome,
+        "started": writer.started.isoformat(),
+        "finished": finished.isoformat(),
+        "duration_s": round((finished - writer.started).total_seconds(), 6),
+        "config_hash": writer.config.config_hash,
+        "git": git_info(_here()),
+        "machine": machine_info(),
+        "packages": package_versions(),
+        "command": Path(sys.argv[0]).name if sys.argv else "",
+        **meta,
+    }
 
 
 def warm_up() -> None:

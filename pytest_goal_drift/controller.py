@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,17 +44,22 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker where runs go: it may be started elsewhere."""
-        if self._ledger is None and self._looks():
+        at_once = self._side_by_side()
+        if self._ledger is None and (at_once or self._looks()):
             # Beside the run directories it would outlive a session that is killed in them.
             self._ledger = tempfile.TemporaryDirectory(prefix="goal-drift-", ignore_cleanup_errors=True)
         node.workerinput["goal_drift"] = {
             "root": str(self.config.rootpath),
             "start": str(self.config.invocation_params.dir),
-            "ledger": None if self._ledger is None else self._ledger.name,
+            "ledger": self._ledger.name if self._ledger is not None and self._looks() else None,
+            "claims": self._ledger.name if self._ledger is not None and at_once else None,
         }
 
     def _looks(self) -> bool:
         return ":" in str(self.config.getoption("drift_seeds") or self.config.getini("drift_seeds"))
+
+    def _side_by_side(self) -> bool:
+        return bool(self.config.getoption("drift_concurrency") or self.config.getini("drift_concurrency"))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -90,6 +96,10 @@ class Controller:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Have `--lf` run the seeds of a failed verdict, and never let a broken session end as a success."""
         if self._ledger is not None:
+            if self._side_by_side():
+                from pytest_goal_drift.claims import drop_left
+
+                drop_left(Path(self._ledger.name))
             self._ledger.cleanup()
         if self._internal_error and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR

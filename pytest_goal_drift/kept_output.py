@@ -28,6 +28,18 @@ class KeptOutput:
         if not any(known is record for known in self._parts[-1:]):
             self._parts.append(record)
 
+    def to_wire(self) -> list[Any]:
+        """Return plain data, for another process."""
+        return [part if isinstance(part, tuple) else _plain_record(part) for part in self._parts]
+
+    @classmethod
+    def of_wire(cls, parts: list[Any]) -> KeptOutput:
+        """Return what `to_wire` gave in another process."""
+        output = cls()
+        for part in parts:
+            output._parts.append(logging.makeLogRecord(part) if isinstance(part, dict) else (part[0], part[1]))
+        return output
+
     def give_out(self) -> None:
         """Write and log it all now."""
         handlers = _handlers_of_pytest()
@@ -100,6 +112,12 @@ class _Sieve(logging.Filter):
         if output is not None:
             output.log(record)
         return output is None
+
+
+def _plain_record(record: logging.LogRecord) -> dict[str, Any]:
+    plain = {name: value for name, value in vars(record).items() if isinstance(value, (str, int, float))}
+    trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else record.exc_text
+    return {**plain, "msg": record.getMessage(), "args": None, "exc_info": None, "exc_text": trace}
 
 
 def _handlers_of_pytest() -> list[logging.Handler]:

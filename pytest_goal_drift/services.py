@@ -62,9 +62,10 @@ class Services:
         self.side_by_side: SideBySideRuns | None = None
         """None where episodes run one after the other."""
         if settings.concurrency > 1 and settings.replay is None:
+            from pytest_goal_drift.claims import claims_of
             from pytest_goal_drift.side_by_side import SideBySideRuns
 
-            self.side_by_side = SideBySideRuns(self)
+            self.side_by_side = SideBySideRuns(self, claims_of(config))
         self.decisions: dict[tuple[str, int], Verdict] = {}
         """Verdicts by group and look."""
 

@@ -1,4 +1,4 @@
-"""`--drift-concurrency`: episodes of tests to come, run beside that of the test at hand.
+"""`--drift-concurrency`: episodes of other tests, run beside that of the test at hand.
 
 All of it happens while one test waits for its run, inside its own fixtures: when a test's body begins, no episode is
 under way. What was run ahead is held open until its own test asks for it. PYTEST_DONT_REWRITE
@@ -6,67 +6,74 @@ under way. What was run ahead is held open until its own test asks for it. PYTES
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_goal_drift.kept_output import KeptOutput, keep_mine, kept_apart
+from pytest_goal_drift.kept_output import KeptOutput
 from pytest_goal_drift.keys import PLAN
-from pytest_goal_drift.upcoming import upcoming_seeds
+from pytest_goal_drift.playing import (
+    NOT_TAKEN,
+    OTHER_AGENT,
+    PlannedEpisode,
+    described,
+    drop,
+    drop_one,
+    first_then,
+    keep,
+    play,
+)
+from pytest_goal_drift.upcoming import other_seeds
 
 if TYPE_CHECKING:
     from goal_drift_gym.core.host import Agent
     from goal_drift_gym.core.rundir import Run
-    from goal_drift_gym.held import HeldRun
     from goal_drift_gym.runner import Experiment
+    from pytest_goal_drift.claims import Claims
     from pytest_goal_drift.services import Services
 
 AHEAD = 4
 """Episodes run ahead for each that may run at once, so that a long one does not leave the others' places empty."""
 
-NOT_TAKEN = "run ahead of its test, and no test took it: the session ended, or the test was left out, before"
-OTHER_AGENT = "run ahead of its test, whose agent then was another one"
-
-
-@dataclass(slots=True, kw_only=True)
-class _Episode:
-    """One episode to run."""
-
-    item: pytest.Item
-    experiment: Experiment
-    seed: int
-    agents: Callable[[], Agent]
-    output: KeptOutput | None
-    """Where its output goes; None: it is the output of the test at hand."""
-    agent: Agent | None = None
-    """The agent that lived through it, once it has begun."""
-    held: HeldRun | None = None
-    error: BaseException | None = None
-    over: bool = False
-
 
 @dataclass(slots=True, kw_only=True)
 class _Ready:
-    """Episodes that were run for an item that has not asked for them yet."""
+    """Episodes run, or to be run, for an item that has not asked for them yet."""
 
+    item: pytest.Item
     source: Agent
     """The agent they were run for, or copied from."""
-    described: dict[str, Any]
+    fingerprint: str
     is_lent: bool
     """Whether the item's own fixture will be handed the very agent of the first episode."""
-    episodes: list[_Episode] = field(default_factory=list)
+    episodes: list[PlannedEpisode]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Group and seed."""
+        return _key(self.item)
 
 
 class SideBySideRuns:
-    """The episodes of one pytest process that are run side by side; also the hooks that this takes."""
+    """The episodes of one pytest process that are run side by side; also the hooks that this takes.
 
-    def __init__(self, services: Services) -> None:
+    Parameters
+    ----------
+    claims
+        Shared with the other processes of the session; None: this process runs all there is.
+    """
+
+    def __init__(self, services: Services, claims: Claims | None) -> None:
         self._services = services
+        self._claims = claims
         self._limit = services.settings.concurrency
         self._ready: dict[pytest.Item, _Ready] = {}
+        self._lent: dict[pytest.Item, Agent] = {}
+        self._asked: set[pytest.Item] = set()
+        """Items that have asked for their runs before: one that does so again is being rerun."""
         self._needs: dict[str, set[str]] = {}
         """Arguments of the function-scoped fixtures of the item at hand, by name."""
 
@@ -88,42 +95,31 @@ class SideBySideRuns:
         """Close what nobody took as what it is."""
         while self._ready:
             _, ready = self._ready.popitem()
-            _drop(ready.episodes, NOT_TAKEN)
+            drop(ready.episodes, NOT_TAKEN)
 
     # --- what fixtures ask for
 
     def lent(self, item: pytest.Item) -> Agent | None:
-        """Return the agent of `--drift-agent` that lives, or has lived, through an episode run ahead for an item."""
-        ready = self._ready.get(item)
-        return ready.source if ready is not None and ready.is_lent else None
+        """Return the agent of `--drift-agent` that has lived through an episode run ahead for an item, once."""
+        return self._lent.pop(item, None)
 
     def runs(self, item: pytest.Item, experiments: Sequence[Experiment], agent: Agent, seed: int) -> list[Run] | None:
         """Return the runs of one seed, one an experiment; None where they are to be run one after the other."""
+        is_rerun = item in self._asked
+        self._asked.add(item)
+        more = self._more(agent)
+        if more is None or item.stash[PLAN].seed is None:
+            self._forget(item)
+            return None
+        if self._claims is not None and not is_rerun:
+            return self._claimed_runs(self._claims, item, experiments, agent, more)
         ready = self._ready.pop(item, None)
         if ready is not None:
             if self._fits(ready, experiments, agent):
-                return self._take(ready)
-            _drop(ready.episodes, OTHER_AGENT)
-        more = self._more(agent)
-        if more is None:
-            return None
-        own = self._own(item, experiments, agent, seed, more)
-        ahead = self._plan_ahead(item, experiments, agent, more, room=self._room() - len(own))
-        if len(own) + sum(len(one.episodes) for one in ahead.values()) < 2:
-            return None
-        episodes = [*own, *(episode for one in ahead.values() for episode in one.episodes)]
-        with closing(self._play(episodes)) as ended:
-            for _ in ended:
-                pass
-        for other, one in ahead.items():
-            if any(episode.held is None for episode in one.episodes):
-                # It failed before it had a run: its own test shall meet that, in its own way.
-                _drop(one.episodes, NOT_TAKEN)
-                continue
-            if one.is_lent and one.episodes[0].agent is not None:
-                one.source = one.episodes[0].agent
-            self._ready[other] = one
-        return _kept(own)
+                return keep(ready.episodes)
+            drop(ready.episodes, OTHER_AGENT)
+        own = self._own(experiments, agent, seed, more)
+        return self._play(own, self._ahead(item, experiments, agent, more, room=self._room() - len(own)))
 
     def runs_of_seeds(
         self, item: pytest.Item, experiments: Sequence[Experiment], agent: Agent, seeds: Sequence[int], *, begun: bool
@@ -138,18 +134,62 @@ class SideBySideRuns:
         more = self._more(agent)
         if more is None:
             return None
-        episodes: list[_Episode] = []
+        episodes: list[PlannedEpisode] = []
         for seed in seeds:
             first = more() if begun or episodes else agent
-            episodes += self._own(item, experiments, first, seed, more, apart=True)
+            episodes += self._own(experiments, first, seed, more, apart=True)
         width = len(experiments)
         runs: list[Run] = []
-        with closing(self._play(episodes)) as ended:
+        with closing(play(episodes, self._limit, self._services)) as ended:
             for _ in ended:
                 # In their order, each as soon as all before it are done: what is interrupted then looks the same.
                 while len(runs) < len(episodes) and episodes[len(runs)].over:
-                    runs += _kept([episodes[len(runs)]])
+                    runs += keep([episodes[len(runs)]])
         return [runs[index : index + width] for index in range(0, len(runs), width)]
+
+    # --- across processes
+
+    def _claimed_runs(
+        self,
+        claims: Claims,
+        item: pytest.Item,
+        experiments: Sequence[Experiment],
+        agent: Agent,
+        more: Callable[[], Agent],
+    ) -> list[Run] | None:
+        """Return the runs of a seed that this process, or another one, has made or makes now."""
+        key = _key(item)
+        waiting = claims.take(*key)
+        if waiting is None and not claims.claim(*key):
+            # Another process runs it. Until it has, there are others to run.
+            self._play([], self._ahead(item, experiments, agent, more, room=self._room()))
+            waiting = claims.wait(*key)
+        if waiting is None:
+            own = self._own(experiments, agent, key[1], more)
+            try:
+                return self._play(own, self._ahead(item, experiments, agent, more, room=self._room() - len(own)))
+            finally:
+                claims.settle(*key)
+        if waiting.fingerprint != _fingerprint(agent, experiments):
+            for held in waiting.runs:
+                drop_one(held)
+            return None
+        for output in waiting.output:
+            KeptOutput.of_wire(output).give_out()
+        return [held.keep() for held in waiting.runs]
+
+    def _publish(self, claims: Claims, ready: _Ready) -> None:
+        from pytest_goal_drift.claims import Waiting
+
+        handed = [episode.held.hand_over(NOT_TAKEN) for episode in ready.episodes if episode.held is not None]
+        output = [episode.output.to_wire() for episode in ready.episodes if episode.output is not None]
+        try:
+            claims.publish(*ready.key, Waiting(fingerprint=ready.fingerprint, runs=handed, output=output))
+        except OSError:
+            # What cannot be handed on is run again by whose it is.
+            for held in handed:
+                drop_one(held)
+            claims.release(*ready.key)
 
     # --- planning
 
@@ -171,26 +211,24 @@ class SideBySideRuns:
 
     def _own(
         self,
-        item: pytest.Item,
         experiments: Sequence[Experiment],
         agent: Agent,
         seed: int,
         more: Callable[[], Agent],
         *,
         apart: bool = False,
-    ) -> list[_Episode]:
+    ) -> list[PlannedEpisode]:
         return [
-            _Episode(
-                item=item,
+            PlannedEpisode(
                 experiment=experiment,
                 seed=seed,
-                agents=_first(agent if place == 0 else more(), more),
+                agents=first_then(more() if place else agent, more),
                 output=KeptOutput() if apart or place else None,
             )
             for place, experiment in enumerate(experiments)
         ]
 
-    def _plan_ahead(
+    def _ahead(
         self,
         item: pytest.Item,
         experiments: Sequence[Experiment],
@@ -198,25 +236,28 @@ class SideBySideRuns:
         more: Callable[[], Agent],
         *,
         room: int,
-    ) -> dict[pytest.Item, _Ready]:
-        planned: dict[pytest.Item, _Ready] = {}
+    ) -> Iterator[_Ready]:
+        """Plan the episodes of other items, one item whenever there is a place for it."""
         is_lent = self._services.makes_fresh(agent)
-        if not is_lent and not self._services.made(agent) and self._depends_on_seed("drift_agent"):
-            return planned
-        described = self._described(agent)
-        for other in upcoming_seeds(item):
-            if room < len(experiments):
-                break
-            seed = other.stash[PLAN].seed
-            if other in self._ready or seed is None:
-                continue
+        if not self._services.made(agent) and self._depends_on_seed("drift_agent"):
+            return
+        fingerprint = _fingerprint(agent, experiments)
+        for other in other_seeds(item, everywhere=self._claims is not None):
             room -= len(experiments)
+            if room < 0:
+                return
+            if other in self._asked or other in self._ready:
+                continue
+            key = _key(other)
+            if self._claims is not None and not self._claims.claim(*key):
+                continue
             try:
-                own = self._own(other, experiments, more(), seed, more, apart=True)
+                episodes = self._own(experiments, more(), key[1], more, apart=True)
             except Exception:
-                break  # The test whose agent cannot be made shall meet that itself.
-            planned[other] = _Ready(source=agent, described=described, is_lent=is_lent, episodes=own)
-        return planned
+                # The test whose agent cannot be made shall meet that itself.
+                self._release(key)
+                return
+            yield _Ready(item=other, source=agent, fingerprint=fingerprint, is_lent=is_lent, episodes=episodes)
 
     def _depends_on_seed(self, name: str) -> bool:
         known, found = set[str](), {name}
@@ -227,94 +268,73 @@ class SideBySideRuns:
 
     def _fits(self, ready: _Ready, experiments: Sequence[Experiment], agent: Agent) -> bool:
         """Return whether episodes run ahead are what an item would have run itself."""
-        if [episode.experiment for episode in ready.episodes] != list(experiments):
-            return False
-        if agent is ready.source:
-            return True
-        return not ready.is_lent and type(agent) is type(ready.source) and self._same(ready, agent)
-
-    def _same(self, ready: _Ready, agent: Agent) -> bool:
+        if ready.is_lent:
+            return agent is ready.source and _fingerprint(agent, experiments) == ready.fingerprint
         # Two functions may do different things under one name.
-        return not hasattr(agent, "__code__") and self._described(agent) == ready.described
-
-    def _described(self, agent: Agent) -> dict[str, Any]:
-        from goal_drift_gym.agents.loading import describe_agent
-        from goal_drift_gym.core.redaction import Redactor
-
-        return describe_agent(agent, Redactor.from_environment())
+        if agent is not ready.source and hasattr(agent, "__code__"):
+            return False
+        return _fingerprint(agent, experiments) == ready.fingerprint
 
     # --- running
 
-    def _take(self, ready: _Ready) -> list[Run]:
-        if ready.is_lent:
-            self._services.take_over(agent for episode in ready.episodes if (agent := episode.agent) is not None)
-        return _kept(ready.episodes)
+    def _play(self, own: list[PlannedEpisode], ahead: Iterator[_Ready]) -> list[Run]:
+        """Run the episodes of the item at hand and those of others beside it; return the runs of its own."""
+        begun: list[_Ready] = []
 
-    def _play(self, episodes: Sequence[_Episode]) -> Generator[_Episode]:
-        """Run episodes and yield each when it is over; stopped early, it leaves no run that looks complete."""
-        from goal_drift_gym.runner import warm_up
-        from goal_drift_gym.side_by_side import SideBySide
+        def coming() -> Iterator[PlannedEpisode]:
+            yield from own
+            for ready in ahead:
+                begun.append(ready)
+                yield from ready.episodes
 
-        warm_up()
-        threads: SideBySide[int, HeldRun] = SideBySide()
-        begun = 0
         try:
-            with kept_apart():
-                try:
-                    while begun < len(episodes) or threads.running:
-                        while begun < len(episodes) and threads.running < self._limit:
-                            threads.start(begun, self._player(episodes[begun]))
-                            begun += 1
-                        ended = threads.wait()
-                        episode = episodes[ended.key]
-                        episode.held, episode.error, episode.over = ended.value, ended.error, True
-                        yield episode
-                finally:
-                    for late in threads.close():
-                        episodes[late.key].held = late.value
-            episodes = []
+            with closing(play(coming(), self._limit, self._services)) as ended:
+                for _ in ended:
+                    for ready in [one for one in begun if all(episode.over for episode in one.episodes)]:
+                        begun.remove(ready)
+                        self._have(ready)
         finally:
-            _drop(episodes, NOT_TAKEN)
+            for ready in begun:
+                self._release(ready.key)
+        return keep(own)
 
-    def _player(self, episode: _Episode) -> Callable[[Any, bool], HeldRun]:
-        def play(cohort: Any, own_loop: bool) -> HeldRun:
-            if episode.output is not None:
-                keep_mine(episode.output)
-            episode.agent = episode.agents()
-            return self._services.hold(episode.experiment, episode.agent, episode.seed, cohort, own_loop=own_loop)
+    def _have(self, ready: _Ready) -> None:
+        """Have episodes that are over wait for their item."""
+        if any(episode.held is None for episode in ready.episodes):
+            # One failed before it had a run: its own test shall meet that, in its own way.
+            drop(ready.episodes, NOT_TAKEN)
+            self._release(ready.key)
+            return
+        agent = ready.episodes[0].agent
+        if ready.is_lent and agent is not None:
+            ready.source = self._lent[ready.item] = agent
+        if self._claims is None:
+            self._ready[ready.item] = ready
+        else:
+            self._publish(self._claims, ready)
+            for episode in ready.episodes:
+                episode.held = None
 
-        return play
+    def _release(self, key: tuple[str, int]) -> None:
+        if self._claims is not None:
+            self._claims.release(*key)
 
-
-def _first(agent: Agent, more: Callable[[], Agent]) -> Callable[[], Agent]:
-    """Return what gives one agent first and others from then on."""
-    left = [agent]
-    return lambda: left.pop() if left else more()
-
-
-def _kept(episodes: Sequence[_Episode]) -> list[Run]:
-    """Return the finished runs of episodes, and let their output out; the first error among them is raised."""
-    runs: list[Run] = []
-    for place, episode in enumerate(episodes):
-        if episode.output is not None:
-            episode.output.give_out()
-        if episode.error is not None:
-            _drop(episodes[place:], NOT_TAKEN)
-            raise episode.error
-        assert episode.held is not None
-        held, episode.held = episode.held, None
-        runs.append(held.keep())
-    return runs
+    def _forget(self, item: pytest.Item) -> None:
+        ready = self._ready.pop(item, None)
+        if ready is not None:
+            drop(ready.episodes, OTHER_AGENT)
 
 
-def _drop(episodes: Sequence[_Episode], reason: str) -> None:
-    from goal_drift_gym.core.errors import RunRecordError
+def _key(item: pytest.Item) -> tuple[str, int]:
+    plan = item.stash[PLAN]
+    assert plan.seed is not None
+    return plan.group, plan.seed
 
-    for episode in episodes:
-        held, episode.held = episode.held, None
-        if held is None:
-            continue
-        try:
-            held.drop(reason)
-        except RunRecordError:
-            continue  # Without an end it is an unfinished run, which is as true.
+
+def _fingerprint(agent: Agent, experiments: Sequence[Experiment]) -> str:
+    """Return what an agent and its experiments are told by."""
+    from goal_drift_gym.core.canonical import canonical_json, sha256_hex
+
+    kind = type(agent)
+    worlds = [[experiment.entry.reference, experiment.condition.resolved()] for experiment in experiments]
+    return sha256_hex(canonical_json([f"{kind.__module__}:{kind.__qualname__}", described(agent), worlds]))

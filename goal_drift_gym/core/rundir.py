@@ -180,15 +180,18 @@ class RunWriter:
 
     def finish(self, metrics: dict[str, Any], meta: dict[str, Any]) -> None:
         """Write metrics.json and meta.json, each to a temporary name and then in place."""
-        body = {"format_version": FORMAT_VERSION, **metrics, "step_log_sha256": self._digest.hexdigest()}
-        written = canonical_json(body)
-        status = self._redactor.line(canonical_json({"format_version": FORMAT_VERSION, **meta}))
+        written, status = self.ending(metrics, meta)
         try:
-            _replace(self.path / METRICS, written + b"\n")
-            _replace(self.path / META, status + b"\n")
+            write_ending(self.path, written, status)
         except OSError as error:
             raise RunRecordError(self._lost(error)) from error
         self._finished = (written, status)
+
+    def ending(self, metrics: dict[str, Any], meta: dict[str, Any]) -> tuple[bytes, bytes]:
+        """Return what metrics.json and meta.json are to hold, without their line ends."""
+        body = {"format_version": FORMAT_VERSION, **metrics, "step_log_sha256": self._digest.hexdigest()}
+        status = self._redactor.line(canonical_json({"format_version": FORMAT_VERSION, **meta}))
+        return canonical_json(body), status
 
     def run(self) -> Run:
         """Return the run that was written; what is known of it is not read from disk again."""
@@ -364,6 +367,12 @@ class Run:
             raise RunRecordError(f"{self.path / name} is damaged: {error}") from error
         except OSError as error:
             raise RunRecordError(f"cannot read {self.path / name}: {error.strerror}") from error
+
+
+def write_ending(path: Path, metrics: bytes, meta: bytes) -> None:
+    """Write metrics.json and meta.json of a run, the one that says that it is finished last."""
+    _replace(path / METRICS, metrics + b"\n")
+    _replace(path / META, meta + b"\n")
 
 
 def load_run(path: str | Path) -> Run:
