@@ -8,6 +8,8 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
 import importlib.util
 import json
@@ -26,6 +28,7 @@ from goal_drift_gym.agents.chat_prompt import (
     answer_schema,
     end_name,
 )
+from goal_drift_gym.agents.rate_limit import limiter_of
 from goal_drift_gym.core.errors import AgentError, AgentSilent, AgentTimeout, AgentUnavailable, MissingExtra, UsageError
 from goal_drift_gym.core.streams import Stream, stream
 from goal_drift_gym.core.tools import ToolSpec
@@ -53,6 +56,7 @@ class _Fault:
 
     error: AgentError
     retry: bool = False
+    is_rate_limit: bool = False
     retry_after_s: float | None = None
 
 
@@ -175,6 +179,15 @@ class OpenAIChatAgent:
     def reset(self, *, seed: int | None = None) -> None:
         """Begin an episode; `seed` is where sampling seeds are made from."""
         self._episode_seed = seed
+
+    def for_episode(self) -> OpenAIChatAgent:
+        """Return a copy for one more episode at the same time; both use the same connections."""
+        if self._client is None:
+            with contextlib.suppress(AgentUnavailable):  # It is said in the first turn, as by any other agent.
+                self._client = self._connect()
+        twin = copy.copy(self)
+        twin._episode_seed = None
+        return twin
 
     def close(self) -> None:
         """Close the connections; a later turn opens new ones."""
@@ -310,6 +323,15 @@ class OpenAIChatAgent:
         raise AssertionError("unreachable")
 
     def _try(self, request: dict[str, Any], deadline: float) -> bytes | _Fault:
+        with limiter_of(self._endpoint(), self.model).place(deadline) as place:
+            if place is None:
+                return self._late()
+            answer = self._ask(request, deadline)
+            if isinstance(answer, _Fault) and answer.is_rate_limit:
+                place.limited(answer.retry_after_s)
+            return answer
+
+    def _ask(self, request: dict[str, Any], deadline: float) -> bytes | _Fault:
         import openai
 
         if self._client is None:
@@ -369,7 +391,7 @@ class OpenAIChatAgent:
             spent = getattr(error, "code", None) == "insufficient_quota"
             advice = "the quota is used up" if spent else "use fewer workers or wait"
             fault = self._unavailable(f"limits the rate (HTTP 429); {advice}")
-            return _Fault(error=fault, retry=not spent, retry_after_s=after)
+            return _Fault(error=fault, retry=not spent, is_rate_limit=not spent, retry_after_s=after)
         if status in (408, 409) or status >= 500:
             after = _seconds(error.response.headers.get("retry-after"))
             return _Fault(error=self._unavailable(f"fails (HTTP {status}): {said}"), retry=True, retry_after_s=after)
