@@ -68,22 +68,22 @@ class RateLimiter:
 
     def _leave(self, place: Place) -> None:
         with self._changed:
+            # Requests that were under way at the last cut say nothing about what it has changed.
+            is_news = place.begun > self._cut_at
             if place.is_limited:
-                self._cut(place)
-            elif self._at_once < math.inf:
+                self._pause(place.retry_after_s)
+                if is_news:
+                    self._cut_at = self._now()
+                    self._at_once = max(1.0, min(self._at_once, self._busy) // 2.0)
+            elif is_news and self._at_once < math.inf:
                 # One more for each round of as many requests as are allowed.
                 self._at_once += 1.0 / max(self._at_once, 1.0)
             self._busy -= 1
             self._changed.notify_all()
 
-    def _cut(self, place: Place) -> None:
-        pause_s = place.retry_after_s if place.retry_after_s is not None else _SHORTEST_PAUSE_S
-        now = self._now()
-        self._paused_until = max(self._paused_until, now + min(max(pause_s, 0.0), LONGEST_PAUSE_S))
-        # Requests that were under way at the last cut say nothing about what it has changed.
-        if place.begun > self._cut_at:
-            self._cut_at = now
-            self._at_once = max(1.0, min(self._at_once, self._busy) // 2.0)
+    def _pause(self, retry_after_s: float | None) -> None:
+        pause_s = _SHORTEST_PAUSE_S if retry_after_s is None else min(max(retry_after_s, 0.0), LONGEST_PAUSE_S)
+        self._paused_until = max(self._paused_until, self._now() + pause_s)
 
 
 class Place:

@@ -177,7 +177,9 @@ def test_the_agent_of_a_test_is_the_one_that_lived_through_its_episode(project):
 
 
 def test_what_an_episode_prints_and_logs_is_shown_with_its_own_test(project):
-    bots = BOTS.replace('print(f"seed', 'import logging; logging.getLogger("bot").error("logged by %s", self.seed); print(f"seed')
+    bots = BOTS.replace(
+        'print(f"seed', 'import logging; logging.getLogger("bot").error("logged by %s", self.seed); print(f"seed'
+    )
     project.write(SIMPLE + "        assert drift_run.seed != 3", bots=bots)
     result = project.run("--drift-agent=bots:Counts", "--drift-concurrency=5")
     text = result.stdout.str()
@@ -242,7 +244,9 @@ def test_all_seeds_of_one_item_run_at_once(project):
 
 def test_both_twins_run_at_once(project):
     project.write(TWO_KINDS.replace("assert drift_agent.turns == 20", "pass") + PEAK, bots=BOTS)
-    result = project.run("-s", "--drift-agent=bots:waits", "--drift-twin", "--drift-concurrency=10", "-k", "each or peak")
+    result = project.run(
+        "-s", "--drift-agent=bots:waits", "--drift-twin", "--drift-concurrency=10", "-k", "each or peak"
+    )
 
     assert peak(result) == 10
 
@@ -285,7 +289,11 @@ FIXTURE = """
         ("def drift_agent():\n        return bots.Copied()", 5),
         ("def drift_agent():\n        return bots.Counts()", 1),
         ("def drift_agent(drift_seed):\n        return bots.Copied()", 1),
-        ("def drift_agent(seeded):\n        return bots.Copied()\n\n    @pytest.fixture\n    def seeded(drift_seed): pass", 1),
+        (
+            "def seeded(drift_seed):\n        pass\n\n"
+            "    @pytest.fixture\n    def drift_agent(seeded):\n        return bots.Copied()",
+            1,
+        ),
         ("def drift_agent():\n        kept = []\n        return lambda turn: (kept.append(1), bots.waits(turn))[1]", 1),
     ],
     ids=["bare function", "for_episode", "neither", "made for its seed", "made for its seed indirectly", "closure"],
@@ -373,7 +381,7 @@ def test_a_hanging_agent_costs_its_own_episode_only(project, spread):
     assert found == {0: "truncated", 1: "agent_error", 2: "truncated", 3: "truncated", 4: "truncated"}
 
 
-BLOCKS = '''
+BLOCKS = """
 
 async def blocks(turn):
     await asyncio.sleep(WAIT_S)
@@ -385,7 +393,7 @@ async def blocks(turn):
 
 class Blocked:
     once = False
-'''
+"""
 
 
 def test_an_async_agent_that_blocks_the_shared_loop_costs_its_own_episode_only(project):
