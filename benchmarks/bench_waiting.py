@@ -1,40 +1,124 @@
-"""Forty slow episodes in one process, on threads: how close to the time of one."""
+"""Slow agents in one process: how close many episodes at once come to the time of the few they are worth."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
-from measure import Table
+from measure import Child, Table, child
 
-from goal_drift_gym import Experiment, run_episode
+STEPS, WAIT_S = 20, 0.2
+EPISODE_S = STEPS * WAIT_S
 
-EPISODES, STEPS, WAIT_S = 40, 20, 0.2
+BOTS = f"""
+import asyncio
+import time
 
 
-def slow_agent(turn: object) -> None:
-    """Wait as for a model's answer, then do nothing."""
-    time.sleep(WAIT_S)
+def sync_bot(turn):
+    time.sleep({WAIT_S})
+
+
+async def async_bot(turn):
+    await asyncio.sleep({WAIT_S})
+"""
+
+TEST = f"""
+import pytest
+
+pytestmark = [pytest.mark.drift_threshold(gate=False), pytest.mark.drift_scenario("release_manager", steps={STEPS})]
+
+
+def test_each(drift_run):
+    assert drift_run.outcome == "truncated"
+
+
+def test_all(drift_runs):
+    assert {{run.outcome for run in drift_runs}} == {{"truncated"}}
+"""
+
+
+class Case(NamedTuple):
+    """Some episodes, so many at once."""
+
+    name: str
+    arguments: list[str]
+    episodes: int
+    at_once: int
+    at_most: float | None
+
+    @property
+    def rounds(self) -> int:
+        """How many episodes come one after the other at least."""
+        return -(-self.episodes // self.at_once)
+
+
+def pytest_session(test: str, bot: str, episodes: int, at_once: int, *more: str) -> list[str]:
+    """Return the arguments of a session."""
+    options = [f"--drift-agent=bots:{bot}", f"--drift-seeds={episodes}", f"--drift-concurrency={at_once}"]
+    return ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_bots.py", "-k", test, *options, *more]
+
+
+def command(bot: str, episodes: int, at_once: int) -> list[str]:
+    """Return the arguments of a `goal-drift run`."""
+    words = ["run", "release_manager", "--set", f"steps={STEPS}", "--agent", f"bots:{bot}"]
+    return ["-m", "goal_drift_gym.scripts.main", *words, "--seeds", str(episodes), "--concurrency", str(at_once)]
+
+
+def cases(*, quick: bool) -> list[Case]:
+    """Return what is measured."""
+    found = [
+        Case("pytest, an item a seed, sync agent", pytest_session("each", "sync_bot", 40, 40), 40, 40, 1.25),
+        Case("pytest, an item a seed, async agent", pytest_session("each", "async_bot", 40, 40), 40, 40, 1.25),
+        Case("pytest, all seeds in one item", pytest_session("all", "sync_bot", 40, 40), 40, 40, 1.25),
+        Case("goal-drift run", command("sync_bot", 40, 40), 40, 40, 1.25),
+        Case("pytest -n2, 20 at once in each", pytest_session("each", "sync_bot", 40, 20, "-n2"), 40, 40, None),
+    ]
+    if not quick:
+        found += [
+            Case("pytest, 400 episodes, 40 at once", pytest_session("each", "sync_bot", 400, 40), 400, 40, 1.2),
+            Case("pytest, 400 episodes, 400 at once", pytest_session("each", "async_bot", 400, 400), 400, 400, None),
+        ]
+    return found
+
+
+def ideal_s(case: Case, directory: Path) -> float:
+    """Return the time of one episode in the same session, and of as many more as must follow it."""
+    alone = [word.replace(f"seeds={case.episodes}", "seeds=1") for word in case.arguments]
+    if "--seeds" in alone:
+        alone[alone.index("--seeds") + 1] = "1"
+    return measured(alone, directory).wall_s + (case.rounds - 1) * EPISODE_S
+
+
+def measured(arguments: list[str], directory: Path) -> Child:
+    """Run a session in a directory of its own."""
+    with tempfile.TemporaryDirectory(dir=directory) as place:
+        (Path(place) / "bots.py").write_text(BOTS, encoding="utf-8")
+        (Path(place) / "test_bots.py").write_text(TEST, encoding="utf-8")
+        done = child(arguments, cwd=Path(place), environment={"PYTHONPATH": place})
+        runs = len(list((Path(place) / "runs").rglob("meta.json")))
+        expected = next((int(word.split("=")[1]) for word in arguments if word.startswith("--drift-seeds=")), None)
+        if expected is None:
+            expected = int(arguments[arguments.index("--seeds") + 1])
+        if runs != expected:
+            raise RuntimeError(f"{runs} runs instead of {expected}")
+        return done
 
 
 def main() -> int:
-    """Print the figure; exit 1 when the target is missed."""
-    table = Table(f"Waiting agents: {EPISODES} episodes x {STEPS} steps x {1e3 * WAIT_S:.0f} ms, one process")
-    experiment = Experiment.of("release_manager", "baseline", {"steps": STEPS})
-    with tempfile.TemporaryDirectory() as directory, ThreadPoolExecutor(EPISODES) as pool:
-        begun = time.perf_counter()
-        runs = list(
-            pool.map(
-                lambda seed: run_episode(experiment, slow_agent, seed=seed, runs_dir=Path(directory) / "runs"),
-                range(EPISODES),
-            )
-        )
-        seconds = time.perf_counter() - begun
-        assert [run.outcome for run in runs] == ["truncated"] * EPISODES
-    table.row("wall time over the ideal", seconds / (STEPS * WAIT_S), "x", at_most=1.25)
+    """Print the figures; exit 1 when a target is missed."""
+    table = Table(f"Waiting agents: {STEPS} steps x {1e3 * WAIT_S:.0f} ms; whole sessions, start of Python included")
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        measured(pytest_session("each", "sync_bot", 1, 1), place)
+        for case in cases(quick="--quick" in sys.argv[1:]):
+            ideal = ideal_s(case, place)
+            done = measured(case.arguments, place)
+            name = f"{case.name}: {case.episodes} episodes"
+            table.row(f"{name}, wall time over the ideal", done.wall_s / ideal, "x", at_most=case.at_most)
+            table.row(f"{name}, peak memory", done.peak_mb, "MB")
     return 1 if table.missed else 0
 
 
