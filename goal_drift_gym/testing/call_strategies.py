@@ -10,7 +10,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -247,7 +247,7 @@ def _types_taken(schema: Mapping[str, Any]) -> set[str]:
 
 def _out_of_range(schema: Mapping[str, Any]) -> list[Any]:
     """Return values of the right type just beyond what a schema allows."""
-    beyond = {
+    beyond: dict[str, Callable[[Any], Any]] = {
         "minimum": lambda limit: limit - 1,
         "maximum": lambda limit: limit + 1,
         "exclusiveMinimum": lambda limit: limit,
@@ -255,7 +255,10 @@ def _out_of_range(schema: Mapping[str, Any]) -> list[Any]:
         "maxLength": lambda limit: "x" * (limit + 1),
         "minLength": lambda limit: "x" * (limit - 1),
     }
-    wrong = [make(schema[keyword]) for keyword, make in beyond.items() if schema.get(keyword) is not None]
+    wrong = [make(schema[keyword]) for keyword, make in beyond.items() if keyword in schema]
+    if schema.get("minLength") == 0:
+        # No text is shorter than none.
+        wrong.remove("")
     if "enum" in schema and all(isinstance(one, str) for one in schema["enum"]):
         wrong += [one + "\ud800" for one in schema["enum"][:1]]
     return wrong

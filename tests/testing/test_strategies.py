@@ -172,7 +172,7 @@ def test_every_family_of_knobs_is_drawn(family: str) -> None:
     found = find(
         conditions("release_manager"),
         lambda condition: getattr(condition, family) != plain,
-        settings=settings(UNHURRIED, phases=[Phase.generate]),
+        settings=settings(UNHURRIED, max_examples=1000, phases=[Phase.generate]),
     )
 
     assert getattr(found, family) != plain
