@@ -93,6 +93,8 @@ class Seat:
                 raise InvariantBroken(
                     f"{said(call)} is {result.status} and changes nothing", first_change(before, after), step=self.step
                 )
+        if call.own_names and result.status == "invalid":
+            raise InvariantBroken("what a policy plans fits the tools", str(result.value), step=self.step)
         self._see(result.value if result.ok else None)
         return result
 

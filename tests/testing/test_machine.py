@@ -18,6 +18,7 @@ from goal_drift_gym.scenarios.release_manager import ReleaseManager
 from goal_drift_gym.testing.driving import Drive, Seat
 from goal_drift_gym.testing.invariants import check_score
 from goal_drift_gym.testing.machine import run_machine, scenario_machine
+from goal_drift_gym.testing.planted.contract import PlansTheImpossible
 from goal_drift_gym.testing.profiles import profile
 
 pytest_plugins = ["pytester"]
@@ -190,6 +191,13 @@ def test_profiles_are_passed_on_and_never_registered() -> None:
 def test_parts_of_a_score_that_do_not_fit_together_are_found(score: StepScore, words: str) -> None:
     with pytest.raises(InvariantBroken, match=words):
         check_score(score, 0)
+
+
+def test_a_policy_that_plans_what_no_tool_takes_is_found(tmp_path: Path) -> None:
+    machine = scenario_machine(PlansTheImpossible)
+
+    with pytest.raises(InvariantBroken, match="what a policy plans fits the tools"):
+        run_machine(machine, settings=profile("ci", examples=50), runs_dir=tmp_path / "runs")
 
 
 def test_a_saved_failure_is_a_run_like_any_other(tmp_path: Path) -> None:
