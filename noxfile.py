@@ -112,6 +112,8 @@ def conformance(session: nox.Session) -> None:
     """Print the table of planted faults, and hold every built-in scenario and pack to every check over 200 seeds."""
     session.install(".", *(f"./{pack}" for pack in PACKS))
     session.run("goal-drift", "check", "all", "--planted-faults", "--seeds", "200", "--workers", "2")
+    runs = str(Path(session.create_tmp()) / "runs")
+    session.run("goal-drift", "stress", "all", "--profile", "ci", "--runs-dir", runs)
 
 
 @nox.session

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from goal_drift_gym.testing.checking import check_names, check_scenario
     from goal_drift_gym.testing.conformance import ScenarioConformance
+    from goal_drift_gym.testing.machine import scenario_machine
     from goal_drift_gym.testing.report import CheckReport, CheckResult, Finding
+    from goal_drift_gym.testing.stress import StressReport, replay_failure, stress_scenario
 
 _HOME = {
     "CheckReport": "report",
@@ -21,10 +23,25 @@ _HOME = {
     "Finding": "report",
     "ScenarioConformance": "conformance",
     "check_names": "checking",
+    "StressReport": "stress",
     "check_scenario": "checking",
+    "replay_failure": "stress",
+    "scenario_machine": "machine",
+    "stress_scenario": "stress",
 }
 
-__all__ = ["CheckReport", "CheckResult", "Finding", "ScenarioConformance", "check_names", "check_scenario"]
+__all__ = [
+    "CheckReport",
+    "CheckResult",
+    "Finding",
+    "ScenarioConformance",
+    "StressReport",
+    "check_names",
+    "check_scenario",
+    "replay_failure",
+    "scenario_machine",
+    "stress_scenario",
+]
 
 
 def __getattr__(name: str) -> Any:
