@@ -16,7 +16,8 @@ from goal_drift_gym.core.condition import parse_condition
 from goal_drift_gym.core.engine import Limits
 from goal_drift_gym.core.errors import GoalDriftError, UsageError
 from goal_drift_gym.core.host import Agent
-from goal_drift_gym.runner import Experiment, hold_episode, warm_up
+from goal_drift_gym.run_end import warm_up
+from goal_drift_gym.runner import Experiment, hold_episode
 from goal_drift_gym.scenarios.discovery import find_scenario
 from goal_drift_gym.side_by_side import SideBySide
 from goal_drift_gym.sweep import Done, Job, make_agent

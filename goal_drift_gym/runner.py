@@ -5,7 +5,6 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -21,14 +20,13 @@ from goal_drift_gym.core.condition import Condition, Prefix, override, parse_con
 from goal_drift_gym.core.engine import Episode, Limits, RunEnd
 from goal_drift_gym.core.errors import RunRecordError, UsageError
 from goal_drift_gym.core.host import Agent, AgentHost
-from goal_drift_gym.core.provenance import engine_version, git_info, machine_info, package_versions, utc_now
+from goal_drift_gym.core.provenance import engine_version, utc_now
 from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.replay import Difference, prefix_length, recorded_limits, reproduce
 from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo, load_run
-from goal_drift_gym.eval.metrics import RunMetrics, compute_metrics
-from goal_drift_gym.eval.policy import enumerated_arguments
-from goal_drift_gym.held import HeldRun
+from goal_drift_gym.eval.metrics import RunMetrics
+from goal_drift_gym.run_end import HeldRun, metrics_of
 from goal_drift_gym.scenarios.discovery import ScenarioEntry, find_condition, find_scenario
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -39,16 +37,6 @@ RESUMABLE = frozenset({None, "interrupted", "infra_error"})
 
 IMPORTED = "import"
 """What stands for the scenario's reference in a run that was read from a foreign log."""
-
-
-class _Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """What the metrics need to know of a tool in config.json."""
-
-    name: str
-    parameters: dict[str, Any]
-    check: bool
-    wait: bool
-    risky: bool
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -298,61 +286,6 @@ def recompute_metrics(run: Run) -> RunMetrics:
     return metrics_of(list(run.steps()), run.outcome or "interrupted", run.config)
 
 
-def metrics_of(records: Sequence[StepRecord], outcome: str, config: RunConfig) -> RunMetrics:
-    """Compute the metrics of records in the light of a config.
-
-    Raises
-    ------
-    RunRecordError
-        If the config's tools are damaged.
-    """
-    try:
-        tools = msgspec.convert(config.tools, list[_Tool])
-    except msgspec.ValidationError as error:
-        raise RunRecordError(f"config.json is damaged: tools: {error}") from error
-    flags = {tool.name: {"check": tool.check, "wait": tool.wait, "risky": tool.risky} for tool in tools}
-    keys = enumerated_arguments({tool.name: tool.parameters for tool in tools})
-    return compute_metrics(records, outcome=outcome, tool_flags=flags, key_args=keys)
-
-
-def write_finish(writer: RunWriter, metrics: RunMetrics, outcome: str, meta: Mapping[str, Any]) -> None:
-    """Write metrics.json and meta.json of a run."""
-    writer.finish(*finish_parts(writer, metrics, outcome, meta))
-
-
-def finish_parts(
-    writer: RunWriter, metrics: RunMetrics, outcome: str, meta: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what metrics.json and meta.json of a run say."""
-    finished = utc_now()
-    return {"outcome": outcome, "metrics": msgspec.to_builtins(metrics)}, {
-        "status": outcome,
-        "started": writer.started.isoformat(),
-        "finished": finished.isoformat(),
-        "duration_s": round((finished - writer.started).total_seconds(), 6),
-        "config_hash": writer.config.config_hash,
-        "git": git_info(_here()),
-        "machine": machine_info(),
-        "packages": package_versions(),
-        "command": Path(sys.argv[0]).name if sys.argv else "",
-        **meta,
-    }
-
-
-def warm_up() -> None:
-    """Look up what every run's meta.json repeats, before many episodes at once would each do so."""
-    git_info(_here())
-    machine_info()
-    package_versions()
-
-
-def _here() -> str:
-    try:
-        return str(Path.cwd())
-    except FileNotFoundError:
-        return "/"
-
-
 def _live(
     writer: RunWriter,
     episode: Episode,
@@ -376,21 +309,7 @@ def _live(
     driven_again = getattr(agent, "deterministic", False) is True
 
     def held(end: RunEnd) -> HeldRun:
-        meta = {
-            "finished": utc_now().isoformat(),
-            "duration_s": round((utc_now() - writer.started).total_seconds(), 6),
-            "agent_s": round(time.monotonic() - begun, 6),
-            "usage": msgspec.to_builtins(episode.usage),
-            "redactions": episode.redactor.count,
-            "resumed_at": known or None,
-            "step_timeout_s": episode.limits.step_timeout_s,
-        }
-        try:
-            metrics = metrics_of(records, end.outcome, writer.config)
-        except BaseException:
-            writer.close()
-            raise
-        return HeldRun(writer, metrics, end.outcome, {"detail": end.detail, **meta})
+        return _held(writer, episode, records, end, begun=begun, resumed_at=known or None)
 
     try:
         end = episode.run(host or agent, keep, prefix=prefix, recorded=() if driven_again else recorded)
@@ -406,6 +325,35 @@ def _live(
                 raise
         raise
     return held(end)
+
+
+def _held(
+    writer: RunWriter,
+    episode: Episode,
+    records: Sequence[StepRecord],
+    end: RunEnd,
+    *,
+    begun: float,
+    resumed_at: int | None,
+) -> HeldRun:
+    finished = utc_now()
+    meta = {
+        "detail": end.detail,
+        # Of the episode, however long its run waits to be asked for.
+        "finished": finished.isoformat(),
+        "duration_s": round((finished - writer.started).total_seconds(), 6),
+        "agent_s": round(time.monotonic() - begun, 6),
+        "usage": msgspec.to_builtins(episode.usage),
+        "redactions": episode.redactor.count,
+        "resumed_at": resumed_at,
+        "step_timeout_s": episode.limits.step_timeout_s,
+    }
+    try:
+        metrics = metrics_of(records, end.outcome, writer.config)
+    except BaseException:
+        writer.close()
+        raise
+    return HeldRun(writer, metrics, end.outcome, meta)
 
 
 def _check_same(writer: RunWriter, record: StepRecord, recorded: StepRecord) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from goal_drift_gym.held import HandedOver
+from goal_drift_gym.run_end import HandedOver
 
 try:
     import fcntl

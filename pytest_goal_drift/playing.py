@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from goal_drift_gym.core.cohort import Cohort
     from goal_drift_gym.core.host import Agent
     from goal_drift_gym.core.rundir import Run
-    from goal_drift_gym.held import HandedOver, HeldRun
+    from goal_drift_gym.run_end import HandedOver, HeldRun
     from goal_drift_gym.runner import Experiment
     from pytest_goal_drift.services import Services
 
@@ -50,7 +50,7 @@ def play(episodes: Iterable[PlannedEpisode], limit: int, services: Services) -> 
 
     Stopped early, by an interruption for instance, it leaves no run that looks complete and was not kept.
     """
-    from goal_drift_gym.runner import warm_up
+    from goal_drift_gym.run_end import warm_up
     from goal_drift_gym.side_by_side import SideBySide
 
     warm_up()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from goal_drift_gym.core.host import Agent
     from goal_drift_gym.core.rundir import Run
     from goal_drift_gym.eval.verdict import Verdict
-    from goal_drift_gym.held import HeldRun
+    from goal_drift_gym.run_end import HeldRun
     from goal_drift_gym.runner import Experiment
     from pytest_goal_drift.replaying import RecordedRuns
     from pytest_goal_drift.side_by_side import SideBySideRuns

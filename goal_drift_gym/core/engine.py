@@ -215,7 +215,7 @@ class Episode:
         return RunEnd(outcome=outcome, detail=detail, steps=done, usage=self.usage)
 
     def steps(
-        self, agent: Agent, *, prefix: Sequence[StepRecord] = (), recorded: Sequence[StepRecord] = ()
+        self, agent: Agent | AgentHost, *, prefix: Sequence[StepRecord] = (), recorded: Sequence[StepRecord] = ()
     ) -> Generator[StepRecord]:
         """Return an iterator that lives through one step each time it is asked for the next record.
 
@@ -235,7 +235,7 @@ class Episode:
         return self._lived(agent, prefix, recorded)
 
     def _lived(
-        self, agent: Agent, prefix: Sequence[StepRecord], recorded: Sequence[StepRecord]
+        self, agent: Agent | AgentHost, prefix: Sequence[StepRecord], recorded: Sequence[StepRecord]
     ) -> Generator[StepRecord]:
         from goal_drift_gym.core.replay import Recorded
 

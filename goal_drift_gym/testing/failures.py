@@ -14,7 +14,8 @@ import msgspec
 from goal_drift_gym.core.errors import InvariantBroken, RunRecordError, UsageError
 from goal_drift_gym.core.rundir import Run, RunWriter
 from goal_drift_gym.core.turn import Turn
-from goal_drift_gym.runner import Experiment, metrics_of, write_finish
+from goal_drift_gym.run_end import metrics_of, write_finish
+from goal_drift_gym.runner import Experiment
 from goal_drift_gym.scenarios.discovery import ScenarioEntry
 from goal_drift_gym.testing.driving import Drive, ScriptedCall, Seat
 from goal_drift_gym.testing.invariants import said

@@ -1,19 +1,90 @@
-"""An episode that is over and whose run directory waits for its last word.
+"""The end of a run: its metrics and status, and who writes them when.
+
+An episode that was run ahead of time is over before anybody knows whether its run is asked for.
 
 PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from goal_drift_gym.core.errors import RunRecordError
-from goal_drift_gym.core.rundir import Run, RunWriter, write_ending
-from goal_drift_gym.eval.metrics import RunMetrics
+from goal_drift_gym.core.provenance import git_info, machine_info, package_versions, utc_now
+from goal_drift_gym.core.records import StepRecord
+from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, write_ending
+from goal_drift_gym.eval.metrics import RunMetrics, compute_metrics
+from goal_drift_gym.eval.policy import enumerated_arguments
+
+
+class _Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """What the metrics need to know of a tool in config.json."""
+
+    name: str
+    parameters: dict[str, Any]
+    check: bool
+    wait: bool
+    risky: bool
+
+
+def metrics_of(records: Sequence[StepRecord], outcome: str, config: RunConfig) -> RunMetrics:
+    """Compute the metrics of records in the light of a config.
+
+    Raises
+    ------
+    RunRecordError
+        If the config's tools are damaged.
+    """
+    try:
+        tools = msgspec.convert(config.tools, list[_Tool])
+    except msgspec.ValidationError as error:
+        raise RunRecordError(f"config.json is damaged: tools: {error}") from error
+    flags = {tool.name: {"check": tool.check, "wait": tool.wait, "risky": tool.risky} for tool in tools}
+    keys = enumerated_arguments({tool.name: tool.parameters for tool in tools})
+    return compute_metrics(records, outcome=outcome, tool_flags=flags, key_args=keys)
+
+
+def write_finish(writer: RunWriter, metrics: RunMetrics, outcome: str, meta: Mapping[str, Any]) -> None:
+    """Write metrics.json and meta.json of a run."""
+    writer.finish(*finish_parts(writer, metrics, outcome, meta))
+
+
+def finish_parts(
+    writer: RunWriter, metrics: RunMetrics, outcome: str, meta: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what metrics.json and meta.json of a run say."""
+    finished = utc_now()
+    return {"outcome": outcome, "metrics": msgspec.to_builtins(metrics)}, {
+        "status": outcome,
+        "started": writer.started.isoformat(),
+        "finished": finished.isoformat(),
+        "duration_s": round((finished - writer.started).total_seconds(), 6),
+        "config_hash": writer.config.config_hash,
+        "git": git_info(_here()),
+        "machine": machine_info(),
+        "packages": package_versions(),
+        "command": Path(sys.argv[0]).name if sys.argv else "",
+        **meta,
+    }
+
+
+def warm_up() -> None:
+    """Look up what every run's meta.json repeats, before many episodes at once would each do so."""
+    git_info(_here())
+    machine_info()
+    package_versions()
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return "/"
 
 
 class HeldRun:
@@ -36,8 +107,6 @@ class HeldRun:
         RunRecordError
             If it cannot be written.
         """
-        from goal_drift_gym.runner import write_finish
-
         try:
             write_finish(self._writer, self._metrics, self._outcome, self._meta)
         finally:
@@ -52,8 +121,6 @@ class HeldRun:
         RunRecordError
             If its steps cannot be read.
         """
-        from goal_drift_gym.runner import finish_parts, metrics_of
-
         writer = self._writer
         try:
             # The steps are read from their file: kept in memory, those of hundreds of runs would be much.
