@@ -120,7 +120,6 @@ class CallModeAgent:
         if session is None or turn.step <= session.step:
             self.end_episode()
             session = self._session = _Session(self, turn, self._seed)
-            session.start()
         await session.step_through(turn)
 
     def end_episode(self) -> None:
@@ -153,13 +152,11 @@ class _Session:
         self.episode.instructions = "\n\n".join(part for part in (turn.goal, rules) if part)
         self.episode.first_prompt = _as_text(self._prompt.messages(turn))
 
-    def start(self) -> None:
-        self._live.start()
-
     async def step_through(self, turn: Turn) -> None:
         """Show a step and wait for what ends it."""
         episode, agent = self.episode, self._agent
         self._show(turn)
+        self._live.start()
         if self._silent_steps >= agent.most_silent_steps and not (episode.has_request or self._live.ended):
             raise AgentError(f"no call in {self._silent_steps} steps in a row: the agent hangs, or does not act")
         deadline = time.monotonic() + agent.step_timeout_s
@@ -259,7 +256,8 @@ class _LiveThread:
         self._thread = threading.Thread(target=context.run, args=(self._run,), name=name, daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self, grace_s: float) -> None:
         if self._thread is threading.current_thread():
