@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 from goal_drift_gym.agents.chat_prompt import PROMPT_VERSION, ChatPrompt, Template, end_name
@@ -47,6 +48,8 @@ class CallModeAgent:
         remaining steps; raising ends the run as an error.
     name
         What the agent is called in config.json; by default where `live` comes from.
+    description
+        What else identifies it there, such as the framework and the model.
     end_step
         `each_call`: every call is one step. `end_turn`: a step lasts until a further tool, `end_turn`, is called, so
         that an agent can look before it acts, as it can in turn mode. That tool is there in the first case too where
@@ -70,6 +73,7 @@ class CallModeAgent:
         live: Live,
         *,
         name: str | None = None,
+        description: Mapping[str, Any] | None = None,
         end_step: StepEnd = "each_call",
         step_timeout_s: float = 300.0,
         most_silent_steps: int = 3,
@@ -87,6 +91,7 @@ class CallModeAgent:
             raise UsageError(f"most_silent_steps = {most_silent_steps!r} must be a whole number of at least 1")
         self.live = live
         self.name = _name(live) if name is None else name
+        self.description = dict(description or {})
         self.end_step: StepEnd = end_step
         self.step_timeout_s = step_timeout_s
         self.most_silent_steps = most_silent_steps
@@ -96,13 +101,15 @@ class CallModeAgent:
 
     def describe(self) -> dict[str, Any]:
         """Return what identifies this agent, for config.json."""
-        return {"kind": "call_mode", "end_step": self.end_step, "prompt_version": PROMPT_VERSION}
+        own = {"kind": "call_mode", "end_step": self.end_step, "prompt_version": PROMPT_VERSION}
+        return {**own, **self.description}
 
     def for_episode(self) -> CallModeAgent:
         """Return an agent for one more episode at the same time; it shares `live` and nothing else."""
         return CallModeAgent(
             self.live,
             name=self.name,
+            description=self.description,
             end_step=self.end_step,
             step_timeout_s=self.step_timeout_s,
             most_silent_steps=self.most_silent_steps,
@@ -183,7 +190,7 @@ class _Session:
         if carried is not None:
             request, answer = carried
             text = f"{answer.text}\n\nThe episode is over." if answer.text else "The episode is over."
-            self.episode.resolve(request, Answer(text=text, status=answer.status, is_over=True))
+            self.episode.resolve(request, dataclasses.replace(answer, text=text, is_over=True))
         self._live.stop(self._agent.grace_s)
 
     def _show(self, turn: Turn) -> None:
@@ -202,14 +209,14 @@ class _Session:
             request, answer = carried
             parts = [answer.text, *unseen, episode.observation]
             text = "\n\n".join(part for part in parts if part)
-            episode.resolve(request, Answer(text=text, status=answer.status))
+            episode.resolve(request, dataclasses.replace(answer, text=text, step=turn.step))
 
     def _perform(self, turn: Turn, request: Request) -> bool:
         """Carry a call out; return whether it ends the step."""
         for note in self.episode.take_notes():
             turn.note(note)
         if request.tool == self._end_tool:
-            self._carried = request, Answer(text="", status="ok")
+            self._carried = request, Answer(text="", status="ok", step=turn.step)
             return True
         try:
             result = turn.submit(request.tool, request.args)
@@ -217,7 +224,7 @@ class _Session:
             self.episode.put_back(request)
             raise
         text = self._prompt.call(turn.step, 0, request.tool, request.args, result)[-1]["content"]
-        answer = Answer(text=text, status=result.status)
+        answer = Answer(text=text, status=result.status, step=turn.step)
         if self._many:
             self.episode.resolve(request, answer)
             return False

@@ -37,6 +37,8 @@ class Answer:
     text: str
     """Result of the tool, and what the next step shows."""
     status: CallStatus
+    step: int | None = None
+    """Index of the step that was open when it was given; None where the episode had ended before the call."""
     is_over: bool = False
     """The episode ended before, or with, this call; nothing more can be done in it."""
 
@@ -88,6 +90,7 @@ class LiveEpisode:
         self._spend: Callable[..., None] | None = None
         self._wake: Callable[[], None] | None = None
         self._over: str | None = None
+        self._when_over: list[Callable[[], None]] = []
         self._moved = time.monotonic()
         self._patience_s = 600.0
 
@@ -142,6 +145,14 @@ class LiveEpisode:
         except asyncio.CancelledError:
             self._lose(request)
             raise
+
+    def when_over(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called once the episode has ended; at once where it has."""
+        with self._lock:
+            if self._over is None:
+                self._when_over.append(tell)
+                return
+        tell()
 
     def note(self, text: str) -> None:
         """Keep a remark, such as the model's own words, beside the calls of the step. Never scored."""
@@ -236,11 +247,14 @@ class LiveEpisode:
         """End the episode: whoever waits, or calls from now on, is told."""
         with self._lock:
             self._over = self._over or reason
-            waiting = list(self._requests)
+            waiting, told = list(self._requests), self._when_over
             self._requests.clear()
+            self._when_over = []
         for request in waiting:
             if request.is_taken or request.future.set_running_or_notify_cancel():
                 request.future.set_result(_over(reason))
+        for tell in told:
+            tell()
         self.nudge()
 
     def _put(self, tool: Any, args: Any) -> Request:

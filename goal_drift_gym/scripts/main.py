@@ -32,6 +32,7 @@ COMMANDS = {
     "verify": ("verify", "prove that runs reproduce byte for byte"),
     "resume": ("resume", "go on with runs that were killed or interrupted"),
     "fork": ("fork", "start a new run from the first steps of another"),
+    "serve-mcp": ("serve_mcp", "serve episodes to agents that are MCP clients"),
     "import": ("import_log", "turn step logs of others into run directories"),
 }
 """Subcommand -> its module here, and a few words on it. A module is imported only when its command is used."""
@@ -93,7 +94,7 @@ def _run(arguments: list[str]) -> int:
 def _overview(arguments: list[str]) -> int:
     from goal_drift_gym._version import __version__
 
-    listing = "\n".join(f"  {name:<10} {summary}" for name, (_, summary) in COMMANDS.items())
+    listing = "\n".join(f"  {name:<11} {summary}" for name, (_, summary) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="goal-drift",
         usage="goal-drift COMMAND ...",
