@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 from urllib.parse import urlsplit
 
 from goal_drift_gym.agents.mcp_episode import Departure, episode_server
@@ -44,15 +44,28 @@ def check_installed() -> None:
 
 
 async def serve_stdio(
-    served: ServedEpisode, *, stdin: BinaryIO, stdout: BinaryIO, departure: Departure, linger_s: float
-) -> bool:
+    served: ServedEpisode,
+    *,
+    stdin: BinaryIO,
+    stdout: BinaryIO,
+    departure: Departure,
+    linger_s: float,
+    give_up: Callable[[], NoReturn],
+) -> None:
     """Serve one episode over a pair of streams, until the client closes its end.
 
-    Returns
-    -------
-    bool
-        False where the client still holds its end open, `linger_s` seconds after the episode was over. What reads
-        the stream then blocks a thread that only the end of the process ends.
+    Parameters
+    ----------
+    served
+        The episode.
+    stdin, stdout
+        The wire.
+    departure
+        What it means that the client closes its end before the episode is over.
+    linger_s
+        Go on answering this long after the episode is over.
+    give_up
+        Called where the client still holds its end open then. It must end the process: a thread blocks on the wire.
     """
     import anyio
     from mcp.server.stdio import stdio_server
@@ -61,15 +74,12 @@ async def serve_stdio(
     texts = io.TextIOWrapper(stdin, encoding="utf-8"), io.TextIOWrapper(stdout, encoding="utf-8", line_buffering=True)
     async with stdio_server(stdin=anyio.wrap_file(texts[0]), stdout=anyio.wrap_file(texts[1])) as (read, write):
         serving = asyncio.ensure_future(server.run(read, write, server.create_initialization_options()))
-        try:
-            await _until(lambda: serving.done() or served.has_ended)
-            if not serving.done():
-                await asyncio.wait([serving], timeout=linger_s)
-            if not serving.done():
-                return False
-        finally:
-            served.leave(departure)
-    return True
+        await _until(lambda: serving.done() or served.has_ended)
+        if not serving.done():
+            await asyncio.wait([serving], timeout=linger_s)
+        if not serving.done():
+            give_up()
+        served.leave(departure)
 
 
 class _Site:
@@ -138,7 +148,8 @@ class EpisodesApp:
             named = [f"[{host}]" if ":" in host else host for host in HOSTS]
             manager = StreamableHTTPSessionManager(
                 app=episode_server(await site.served.begin()),
-                json_response=True,
+                # Not plain JSON alone: with it, nobody tells a call that its client has stopped waiting for it.
+                json_response=False,
                 security_settings=TransportSecuritySettings(
                     enable_dns_rebinding_protection=True,
                     allowed_hosts=[f"{host}:*" for host in named],

@@ -11,7 +11,7 @@ import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.scripts.arguments import add_runs_dir
@@ -150,17 +150,24 @@ def _over_http(args: argparse.Namespace, served: dict[str, ServedEpisode]) -> No
 def _over_stdio(args: argparse.Namespace, served: dict[str, ServedEpisode], wire: int) -> None:
     from goal_drift_gym.mcp_transports import serve_stdio
 
-    (one,) = served.values()
-    with os.fdopen(wire, "wb") as stdout:
-        left = asyncio.run(
-            serve_stdio(one, stdin=sys.stdin.buffer, stdout=stdout, departure=args.on_disconnect, linger_s=args.linger)
-        )
-    _join(served)
-    if not left:
+    def give_up() -> NoReturn:
         code = _report(served)
         sys.stderr.flush()
-        # A thread still reads the stream that the client holds open, and the interpreter would wait for it.
         os._exit(code)
+
+    (one,) = served.values()
+    with os.fdopen(wire, "wb") as stdout:
+        asyncio.run(
+            serve_stdio(
+                one,
+                stdin=sys.stdin.buffer,
+                stdout=stdout,
+                departure=args.on_disconnect,
+                linger_s=args.linger,
+                give_up=give_up,
+            )
+        )
+    _join(served)
 
 
 def _join(served: dict[str, ServedEpisode]) -> None:
