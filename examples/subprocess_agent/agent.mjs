@@ -18,5 +18,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     const next = plan.shift();
     send(next ? { type: "call", step, tool: next[0], args: next[1] } : { type: "end_turn", step });
   }
-  if (type === "end") break;
+  if (type === "end") process.exit(0);
 }

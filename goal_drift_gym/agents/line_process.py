@@ -144,6 +144,12 @@ class LineProcess:
         with self._lock:
             return bytes(self._stderr).decode("utf-8", "replace").strip()
 
+    def end_input(self) -> None:
+        """Close its input, once it has read what was sent; what it says from now on is dropped."""
+        with self._lock:
+            self._closes_input = True
+        self._stir()
+
     def exit_code(self, within_s: float) -> int | None:
         """Return how it ended, negative for a signal; None where it runs on. Its group can still be killed after."""
         deadline = time.monotonic() + within_s
@@ -162,9 +168,7 @@ class LineProcess:
         """Close its input, give it `grace_s` to end, kill what is left of its group; return its exit code."""
         if self._stops:
             return self._process.returncode
-        with self._lock:
-            self._closes_input = True
-        self._stir()
+        self.end_input()
         code = self.exit_code(grace_s)
         try:
             os.killpg(self.pid, signal.SIGKILL)

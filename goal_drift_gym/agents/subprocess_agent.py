@@ -83,7 +83,7 @@ class SubprocessAgent:
         most_messages: int = 1000,
         grace_s: float = 2.0,
     ) -> None:
-        self.command = _checked(command, cwd)
+        self.command = checked_command(command, cwd)
         self.cwd = None if cwd is None else os.fspath(cwd)
         self.name = PREFIX + shlex.join(self.command) if name is None else name
         for setting, value, least in (
@@ -313,7 +313,14 @@ def command_of(reference: str) -> list[str]:
     return command
 
 
-def _checked(command: Sequence[str], cwd: Any) -> list[str]:
+def checked_command(command: Sequence[str], cwd: str | os.PathLike[str] | None = None) -> list[str]:
+    """Return a command as a list.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or there is no such program.
+    """
     if isinstance(command, (str, bytes)) or not all(isinstance(part, str) for part in command) or not command:
         raise UsageError(f"command = {command!r} must be a list such as ['node', 'agent.mjs']")
     program = command[0]

@@ -20,6 +20,7 @@ COMMANDS = {
     "new": ("new", "start a scenario of your own"),
     "check": ("check", "what a scenario must hold for a verdict on it to mean anything"),
     "stress": ("stress", "try to break a scenario with drawn calls"),
+    "check-agent": ("check_agent", "whether a program speaks the subprocess protocol"),
     "run": ("run", "run agents through scenarios"),
     "report": ("report", "tables of runs"),
     "gate": ("gate", "the verdict on runs: PASS, FAIL, INCONCLUSIVE or INVALID"),
