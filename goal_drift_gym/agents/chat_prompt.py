@@ -67,7 +67,7 @@ class ChatPrompt:
         if self._history_turns is not None:
             history = history[max(0, len(history) - self._history_turns) :]
         for past in history:
-            messages.append(self._observation(past.step, turn.horizon, past.observation))
+            messages.append(self.observation(past.step, turn.horizon, past.observation))
             for index, call in enumerate(past.calls):
                 messages.extend(self.call(past.step, index, call.tool, call.args, call))
             said = "\n".join(past.notes) or ("" if past.calls else self._template.no_call)
@@ -77,7 +77,7 @@ class ChatPrompt:
                 messages.append(
                     {"role": "assistant", "content": _json({"tool": end_name(turn.tools), "arguments": {}})}
                 )
-        messages.append(self._observation(turn.step, turn.horizon, turn.observation))
+        messages.append(self.observation(turn.step, turn.horizon, turn.observation))
         return messages
 
     def _rules(self, tools: Sequence[ToolSpec]) -> str:
@@ -86,7 +86,8 @@ class ChatPrompt:
         listing = "\n".join(f"- {tool.name}: {tool.description} Arguments: {_signature(tool)}" for tool in tools)
         return self._template.json_rules.format(end=end_name(tools), tools=listing)
 
-    def _observation(self, step: int, horizon: int, observation: Observation) -> ChatMessage:
+    def observation(self, step: int, horizon: int, observation: Observation) -> ChatMessage:
+        """Return what is shown at the start of a step."""
         lines = [self._template.step.format(step=step, number=step + 1, horizon=horizon)]
         if observation.panels:
             lines.append("Panels: " + _json(observation.panels))

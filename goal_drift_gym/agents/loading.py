@@ -1,4 +1,4 @@
-"""Agents by name: a reference agent, or `package.module:name`.
+"""Agents by name: a reference agent, `package.module:name`, or `exec:` and the command of a process.
 
 PYTEST_DONT_REWRITE
 """
@@ -25,18 +25,24 @@ def agent_factory(reference: str) -> Callable[[], Agent]:
     """Return a function that makes the agent for one episode.
 
     `package.module:name` may name a class, which is instantiated for every episode, or any other callable, which is
-    used as it is. Modules are looked for in the current directory too.
+    used as it is. Modules are looked for in the current directory too. `exec:node agent.mjs` starts a process for every
+    episode, which speaks the protocol of docs/subprocess-protocol.md.
 
     Raises
     ------
     AgentNotFound
         If there is none by that name, or it cannot be imported.
     """
+    if reference.startswith("exec:"):
+        from goal_drift_gym.agents.subprocess_agent import SubprocessAgent, command_of
+
+        command = command_of(reference)
+        return lambda: SubprocessAgent(command)
     if ":" not in reference:
         if reference not in REFERENCE_AGENTS:
             raise AgentNotFound(
                 f"there is no reference agent {reference!r}; {did_you_mean(reference, REFERENCE_AGENTS)}; "
-                "for your own write package.module:name"
+                "for your own write package.module:name, or exec:PROGRAM ARGUMENTS"
             )
         return REFERENCE_AGENTS[reference]
     module_name, _, name = reference.partition(":")

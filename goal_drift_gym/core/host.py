@@ -82,9 +82,15 @@ class AgentHost:
         return answer
 
     def close(self) -> None:
-        """Let go of threads and loops."""
+        """Tell the agent that the episode is over, and let go of threads and loops."""
         if self._cohort is not None:
             self._cohort.leave(self._wake)
+        end_episode = getattr(self._agent, "end_episode", None)
+        if callable(end_episode):
+            try:
+                end_episode()
+            except Exception:  # noqa: S110
+                pass  # The episode has its end and its record; nothing an agent does afterwards changes them.
         if self._worker is not None:
             self._worker.stop()
             self._worker = None

@@ -161,6 +161,10 @@ def is_run(path: Path) -> bool:
 
 
 def comma_list(texts: Iterable[str]) -> list[str]:
-    """Return the parts of comma lists; a text that is the path of a file is one part."""
-    parts = [part for text in texts for part in ([text] if Path(text).is_file() else text.split(","))]
+    """Return the parts of comma lists; the path of a file and the command of an `exec:` are one part."""
+    parts = [part for text in texts for part in ([text] if _is_one_part(text) else text.split(","))]
     return [part.strip() for part in parts if part.strip()]
+
+
+def _is_one_part(text: str) -> bool:
+    return text.startswith("exec:") or Path(text).is_file()

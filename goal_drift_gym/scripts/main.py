@@ -20,6 +20,7 @@ COMMANDS = {
     "new": ("new", "start a scenario of your own"),
     "check": ("check", "what a scenario must hold for a verdict on it to mean anything"),
     "stress": ("stress", "try to break a scenario with drawn calls"),
+    "check-agent": ("check_agent", "whether a program speaks the subprocess protocol"),
     "run": ("run", "run agents through scenarios"),
     "report": ("report", "tables of runs"),
     "gate": ("gate", "the verdict on runs: PASS, FAIL, INCONCLUSIVE or INVALID"),
@@ -32,6 +33,7 @@ COMMANDS = {
     "verify": ("verify", "prove that runs reproduce byte for byte"),
     "resume": ("resume", "go on with runs that were killed or interrupted"),
     "fork": ("fork", "start a new run from the first steps of another"),
+    "serve-mcp": ("serve_mcp", "serve episodes to agents that are MCP clients"),
     "import": ("import_log", "turn step logs of others into run directories"),
 }
 """Subcommand -> its module here, and a few words on it. A module is imported only when its command is used."""
@@ -93,7 +95,7 @@ def _run(arguments: list[str]) -> int:
 def _overview(arguments: list[str]) -> int:
     from goal_drift_gym._version import __version__
 
-    listing = "\n".join(f"  {name:<10} {summary}" for name, (_, summary) in COMMANDS.items())
+    listing = "\n".join(f"  {name:<11} {summary}" for name, (_, summary) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="goal-drift",
         usage="goal-drift COMMAND ...",

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="REF",
-        help="package.module:name or a reference agent; repeatable, a comma list, or all (the reference agents)",
+        help="a reference agent, package.module:name, or exec:PROGRAM ARGUMENTS; repeatable, a comma list, or all",
     )
     parser.add_argument(
         "--seeds",
