@@ -241,7 +241,8 @@ def _is_finished(app: EpisodesApp, episodes: Mapping[str, ServedEpisode], idle_s
 
 
 def _listen(port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With the protocol named: only then asyncio sends small answers at once, instead of 40 ms later.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((LOOPBACK, port))

@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("scenario", metavar="SCENARIO", help="as for run")
     parser.add_argument("--condition", default="adversarial_jit", metavar="NAME|FILE", help="default: %(default)s")
-    parser.add_argument("--agent", required=True, metavar="REF", help="a reference agent or package.module:name")
+    parser.add_argument(
+        "--agent", required=True, metavar="REF", help="a reference agent, package.module:name or exec:COMMAND"
+    )
     parser.add_argument("--seeds", default="5", metavar="N|A-B|LIST", help="default: %(default)s")
     parser.add_argument("--intensities", default="0,0.3,0.6,1", metavar="LIST", help="default: %(default)s")
     parser.add_argument("--metric", default="mean", metavar="METRIC", help="default: %(default)s")

@@ -56,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stdio: what it means that the client leaves before the end: an error, which is not scored, or that it "
         "declines the steps that remain (default: %(default)s)",
     )
+    _add_times(parser)
+    add_runs_dir(parser)
+
+
+def _add_times(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=float, default=300.0, metavar="S", help="seconds to wait for a call in a step (default: 300)"
     )
@@ -65,7 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--linger", type=float, default=10.0, metavar="S", help="go on answering after the end (default: 10)"
     )
-    add_runs_dir(parser)
 
 
 def run(args: argparse.Namespace) -> int:
