@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -121,3 +123,39 @@ def test_annotations_without_a_schema_are_refused():
 
 def test_the_toy_has_tools():
     assert set(tools_of(Toy)) == {"look", "take", "mark", "wait"}
+
+
+FIRST_USE = """
+import sys
+import threading
+
+import msgspec
+
+from goal_drift_gym.core.tools import tool, tools_of
+
+sys.setswitchinterval(1e-6)
+FIELDS = ", ".join(f"f{number}: int = {number}" for number in range(16))
+
+for _ in range(60):
+    spaces = {"tool": tool}
+    exec(f"class World:\\n    @tool()\\n    def act(self, {FIELDS}) -> int:\\n        'Act.'\\n        return 0", spaces)
+    world, together = spaces["World"], threading.Barrier(6)
+
+    def call() -> None:
+        together.wait()
+        spec = tools_of(world)["act"]
+        msgspec.convert({"f3": 3}, spec.arguments, strict=True)
+
+    threads = [threading.Thread(target=call) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+print("whole")
+"""
+
+
+def test_tools_may_be_declared_and_called_first_in_several_threads_at_once():
+    done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True, timeout=120, check=False)
+
+    assert (done.returncode, done.stdout.strip()) == (0, "whole"), done.stderr
