@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from goal_drift_gym.core.canonical import prepare_type
 from goal_drift_gym.core.errors import ScenarioError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -80,7 +79,6 @@ def _arguments_struct(owner: str, name: str, method: Callable[..., Any]) -> type
 
 def schema_of(arguments: type[msgspec.Struct]) -> dict[str, Any]:
     """Return the JSON Schema of an arguments struct: an object without additional properties."""
-    prepare_type(arguments)
     (schema,), components = msgspec.json.schema_components([arguments], ref_template="{name}")
     described = dict(components[schema["$ref"]])
     described.pop("title", None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -123,44 +121,3 @@ def test_annotations_without_a_schema_are_refused():
 
 def test_the_toy_has_tools():
     assert set(tools_of(Toy)) == {"look", "take", "mark", "wait"}
-
-
-FIRST_USE = """
-import sys
-import threading
-
-import msgspec
-
-from goal_drift_gym.core.tools import tool, tools_of
-
-sys.setswitchinterval(1e-6)
-ARGUMENTS = ", ".join(f"f{number}: int = {number}" for number in range(16))
-WORLD = f'''
-class World:
-    @tool()
-    def act(self, {ARGUMENTS}) -> int:
-        "Act."
-        return 0
-'''
-
-for _ in range(200):
-    exec(WORLD)
-    spec, together = tools_of(World)["act"], threading.Barrier(8)
-
-    def call() -> None:
-        together.wait()
-        msgspec.convert({"f3": 3}, spec.arguments, strict=True)
-
-    threads = [threading.Thread(target=call) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-print("whole")
-"""
-
-
-def test_a_tool_may_be_called_first_in_several_threads_at_once():
-    done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True, timeout=120, check=False)
-
-    assert (done.returncode, done.stdout.strip()) == (0, "whole"), done.stderr
