@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from goal_drift_gym.core.canonical import prepare_type
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.provenance import git_info, machine_info, package_versions, utc_now
 from goal_drift_gym.core.records import StepRecord
@@ -30,6 +31,9 @@ class _Tool(msgspec.Struct, frozen=True, kw_only=True):
     check: bool
     wait: bool
     risky: bool
+
+
+prepare_type(_Tool)
 
 
 def metrics_of(records: Sequence[StepRecord], outcome: str, config: RunConfig) -> RunMetrics:

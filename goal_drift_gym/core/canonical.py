@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import threading
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ UNUSABLE = "__unusable__"
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 _LINE = msgspec.json.Encoder(order="deterministic")
 _FLAT_ITEMS, _FLAT_NUMBER = 8, 2**53
+_preparing = threading.Lock()
 _PACK = msgspec.msgpack.Encoder()
 _unpack = msgspec.msgpack.Decoder().decode
 _ATOMS = frozenset({type(None), bool})
@@ -234,3 +236,12 @@ def _safe_repr(value: Any) -> str:
     if isinstance(value, (int, float, bool)) or value is None:
         return repr(value)
     return f"<{type(value).__name__}>"
+
+
+def prepare_type(kind: Any) -> None:
+    """Have msgspec work out a type now, in one thread.
+
+    It does so when a type is first decoded, and the process crashes where two threads come to that at the same time.
+    """
+    with _preparing:
+        msgspec.json.Decoder(kind)

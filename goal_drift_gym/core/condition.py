@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from goal_drift_gym.core.canonical import canonical_json, sha256_hex
+from goal_drift_gym.core.canonical import canonical_json, prepare_type, sha256_hex
 from goal_drift_gym.core.errors import ConditionError, did_you_mean
 
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -248,6 +248,9 @@ class Condition(_Settings, frozen=True, kw_only=True):
     def digest(self) -> str:
         """Return the SHA-256 of the resolved settings."""
         return sha256_hex(canonical_json(self.resolved()))
+
+
+prepare_type(Condition)
 
 
 def parse_condition(data: Mapping[str, Any], *, where: str = "condition") -> Condition:

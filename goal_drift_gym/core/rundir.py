@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from goal_drift_gym.core.canonical import canonical_json, line_json, sha256_hex
+from goal_drift_gym.core.canonical import canonical_json, line_json, prepare_type, sha256_hex
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.provenance import utc_now
 from goal_drift_gym.core.records import RUN_OUTCOMES, StepRecord
@@ -72,6 +72,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         plain = msgspec.to_builtins(self)
         del plain["seed"]
         return sha256_hex(canonical_json(plain))
+
+
+prepare_type(RunConfig)
 
 
 class RunWriter:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from goal_drift_gym.core.canonical import prepare_type
 from goal_drift_gym.core.errors import ScenarioError
 from goal_drift_gym.core.protocol import GoalSpec, Texts
 
@@ -70,6 +71,7 @@ def _load(package: str, name: str, kind: type[T]) -> tuple[str, T]:
         raw = resources.files(package).joinpath("texts", name).read_text(encoding="utf-8")
     except (OSError, ModuleNotFoundError) as error:
         raise ScenarioError(f"{file}: cannot be read: {error}") from error
+    prepare_type(kind)
     try:
         return file, msgspec.convert(tomllib.loads(raw), kind, strict=True)
     except tomllib.TOMLDecodeError as error:

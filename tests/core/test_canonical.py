@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -171,3 +173,51 @@ def test_the_short_way_for_plain_arguments_gives_what_the_long_way_gives(args: A
 def test_keys_that_are_no_texts_are_refused_in_files():
     with pytest.raises(ScenarioError, match="str keys"):
         line_json({(1, 2): 1})
+
+
+FIRST_USE = """
+import sys
+import threading
+
+import msgspec
+
+from goal_drift_gym.core.canonical import prepare_type
+
+sys.setswitchinterval(1e-6)
+for number in range(60):
+    kind = msgspec.defstruct(f"Kind{number}", [(f"f{field}", int, field) for field in range(16)])
+    prepare_type(kind)
+    together = threading.Barrier(8)
+
+    def read() -> None:
+        together.wait()
+        msgspec.convert({"f3": 3}, kind)
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+print("whole")
+"""
+
+
+def test_a_prepared_type_may_be_read_first_in_several_threads_at_once():
+    done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True, timeout=120, check=False)
+
+    assert (done.returncode, done.stdout.strip()) == (0, "whole"), done.stderr
+
+
+@pytest.mark.parametrize("module", ["core.rundir:RunConfig", "core.condition:Condition", "run_end:_Tool"])
+def test_types_that_episodes_read_side_by_side_are_prepared_at_import(module):
+    name, _, kind = module.partition(":")
+    code = f"""
+import goal_drift_gym.core.canonical as canonical
+prepared = []
+canonical.prepare_type = prepared.append
+import goal_drift_gym.{name} as module
+assert module.{kind} in prepared, prepared
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 0, done.stderr
