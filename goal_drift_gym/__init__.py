@@ -14,6 +14,7 @@ from goal_drift_gym._version import __version__
 
 if TYPE_CHECKING:
     from goal_drift_gym.agents.loading import agent_factory
+    from goal_drift_gym.core.budget import Budget
     from goal_drift_gym.core.condition import Condition, load_condition, parse_condition
     from goal_drift_gym.core.engine import Episode, Limits
     from goal_drift_gym.core.errors import (
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         AgentSilent,
         AgentTimeout,
         AgentUnavailable,
+        BudgetSpent,
         EpisodeOver,
         GoalDriftError,
         RunRecordError,
@@ -41,11 +43,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "goal_drift_gym.agents.loading": ["agent_factory"],
+    "goal_drift_gym.core.budget": ["Budget"],
     "goal_drift_gym.core.condition": ["Condition", "load_condition", "parse_condition"],
     "goal_drift_gym.core.engine": ["Episode", "Limits"],
     "goal_drift_gym.core.errors": [
-        "AgentError", "AgentSilent", "AgentTimeout", "AgentUnavailable", "EpisodeOver", "GoalDriftError",
-        "RunRecordError", "ScenarioError", "ToolRefused", "UsageError",
+        "AgentError", "AgentSilent", "AgentTimeout", "AgentUnavailable", "BudgetSpent", "EpisodeOver",
+        "GoalDriftError", "RunRecordError", "ScenarioError", "ToolRefused", "UsageError",
     ],
     "goal_drift_gym.core.protocol": ["GoalSpec", "Scenario", "Texts"],
     "goal_drift_gym.core.records": ["Action", "Call", "StepRecord", "StepScore", "ToolResult", "Violation"],
@@ -66,6 +69,8 @@ __all__ = [
     "AgentSilent",
     "AgentTimeout",
     "AgentUnavailable",
+    "Budget",
+    "BudgetSpent",
     "Call",
     "Condition",
     "Episode",

@@ -14,13 +14,13 @@ from goal_drift_gym.agents.loading import agent_factory
 from goal_drift_gym.core.cohort import Cohort, Displaced
 from goal_drift_gym.core.condition import parse_condition
 from goal_drift_gym.core.engine import Limits
-from goal_drift_gym.core.errors import GoalDriftError, UsageError
+from goal_drift_gym.core.errors import GoalDriftError
 from goal_drift_gym.core.host import Agent
 from goal_drift_gym.run_end import warm_up
 from goal_drift_gym.runner import Experiment, hold_episode
 from goal_drift_gym.scenarios.discovery import find_scenario
 from goal_drift_gym.side_by_side import SideBySide
-from goal_drift_gym.sweep import Done, Job, make_agent
+from goal_drift_gym.sweep import Done, Job, done_with, failed, make_agent
 
 _POLL_S = 0.2
 
@@ -56,7 +56,7 @@ class JobThreads:
             try:
                 done = run(cohort, own_loop)
             except GoalDriftError as error:
-                done = Done(error=str(error), usage=isinstance(error, UsageError))
+                done = failed(error)
             except BaseException as error:
                 if ended is None or cohort.stopped or isinstance(error, Displaced):
                     raise
@@ -101,10 +101,11 @@ class JobThreads:
                     seed=job.seed,
                     runs_dir=job.runs_dir,
                     limits=limits,
+                    budget=job.budget,
                     cohort=cohort,
                     own_loop=own_loop,
                 )
-                return Done(run=str(held.keep().path))
+                return done_with(held.keep())
 
         return run
 

@@ -96,6 +96,9 @@ def run_by_looks(
         todo = [jobs[index] for index in stage]
         sweep = run_jobs(todo, workers=workers, report=_shifted(report, stage), concurrency=concurrency)
         swept.append(sweep)
+        if sweep.not_run:
+            # Seeds are missing, and a verdict on the others would be one on fewer seeds than were asked for.
+            break
         _deal(sweep, [key for key in waiting for _ in groups[key][before:look]], runs)
         if sweep.errors or sweep.interrupted:
             break
@@ -129,8 +132,9 @@ def _deal(sweep: Sweep, keys: Sequence[bytes], runs: dict[bytes, list[Run]]) -> 
 
 
 def _together(swept: Sequence[Sweep]) -> Sweep:
-    parts: dict[str, Any] = {"runs": [], "errors": []}
+    parts: dict[str, Any] = {"runs": [], "errors": [], "not_run": []}
     for sweep in swept:
         parts["runs"] += sweep.runs
         parts["errors"] += sweep.errors
+        parts["not_run"] += sweep.not_run
     return Sweep(interrupted=any(sweep.interrupted for sweep in swept), **parts)

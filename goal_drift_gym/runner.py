@@ -15,10 +15,12 @@ import msgspec
 
 from goal_drift_gym.agents.loading import check_agent, describe_agent, reset_agent
 from goal_drift_gym.consistency import config_difference, metrics_difference
+from goal_drift_gym.core.account import Account, account_of
+from goal_drift_gym.core.budget import Budget
 from goal_drift_gym.core.cohort import Cohort, Displaced
 from goal_drift_gym.core.condition import Condition, Prefix, override, parse_condition
 from goal_drift_gym.core.engine import Episode, Limits, RunEnd
-from goal_drift_gym.core.errors import RunRecordError, UsageError
+from goal_drift_gym.core.errors import BudgetSpent, RunRecordError, UsageError
 from goal_drift_gym.core.host import Agent, AgentHost
 from goal_drift_gym.core.provenance import engine_version, utc_now
 from goal_drift_gym.core.records import StepRecord
@@ -91,9 +93,18 @@ class Experiment(msgspec.Struct, frozen=True):
             )
         return cls(entry, parse_condition(run.config.condition, where=f"{run.path}: condition"))
 
-    def episode(self, seed: int, *, limits: Limits | None = None, redactor: Redactor | None = None) -> Episode:
+    def episode(
+        self,
+        seed: int,
+        *,
+        limits: Limits | None = None,
+        redactor: Redactor | None = None,
+        account: Account | None = None,
+    ) -> Episode:
         """Return a fresh episode of this experiment."""
-        return Episode(self.entry.load()(), self.condition, seed=seed, limits=limits, redactor=redactor)
+        return Episode(
+            self.entry.load()(), self.condition, seed=seed, limits=limits, redactor=redactor, account=account
+        )
 
     def config(self, episode: Episode, agent: Agent) -> RunConfig:
         """Return what config.json of a run will hold."""
@@ -136,6 +147,7 @@ def run_episode(
     seed: int,
     runs_dir: str | Path = "runs",
     limits: Limits | None = None,
+    budget: Budget | None = None,
 ) -> Run:
     """Run one episode and return its finished run directory.
 
@@ -151,11 +163,15 @@ def run_episode(
         Where run directories go; made when it does not exist.
     limits
         What the engine allows the agent; by default 300 s a turn.
+    budget
+        What may be spent. A run that reaches a limit ends as `budget` and is not scored.
 
     Raises
     ------
     UsageError
         If the agent, seed or condition does not fit.
+    BudgetSpent
+        If a limit of the session is spent already; no run directory is made then.
     RunRecordError
         If the run directory cannot be written.
 
@@ -164,7 +180,7 @@ def run_episode(
     What goes wrong inside the agent or the scenario is the run's outcome, not an exception. An interruption is
     recorded and passes through.
     """
-    return hold_episode(experiment, agent, seed=seed, runs_dir=runs_dir, limits=limits).keep()
+    return hold_episode(experiment, agent, seed=seed, runs_dir=runs_dir, limits=limits, budget=budget).keep()
 
 
 def hold_episode(
@@ -174,6 +190,7 @@ def hold_episode(
     seed: int,
     runs_dir: str | Path = "runs",
     limits: Limits | None = None,
+    budget: Budget | None = None,
     cohort: Cohort | None = None,
     own_loop: bool = False,
 ) -> HeldRun:
@@ -195,19 +212,25 @@ def hold_episode(
     check_agent(agent)
     redactor = Redactor.from_environment()
     prefix = _prefix_records(experiment, seed)
-    episode = experiment.episode(seed, limits=limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S), redactor=redactor)
+    account = account_of(agent, budget)
+    spent = account.begin_turn()
+    if spent is not None:
+        raise BudgetSpent(str(spent))
+    allowed = limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S)
+    episode = experiment.episode(seed, limits=allowed, redactor=redactor, account=account)
     reset_agent(agent, seed)
     writer = RunWriter.create(Path(runs_dir), experiment.config(episode, agent), redactor)
     host = AgentHost(agent, episode.limits.step_timeout_s, cohort=cohort, own_loop=own_loop)
     return _live(writer, episode, agent, prefix=prefix, recorded=(), host=host)
 
 
-def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None) -> Run:
+def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None, budget: Budget | None = None) -> Run:
     """Go on with a run that was killed or interrupted, in its own directory.
 
     The recorded answers are given again, and checked byte for byte, before the agent is asked. An agent that says
     `deterministic = True` is driven through the recorded steps too, so that it knows what it knew; any other starts
-    with `reset` and the context the condition's memory leaves it. Of `limits` only the timeout counts.
+    with `reset` and the context the condition's memory leaves it. Of `limits` only the timeout counts. What the run
+    spent before is not known to the budget.
 
     Raises
     ------
@@ -238,7 +261,7 @@ def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None) -> Run:
         allowed = msgspec.structs.replace(
             limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S), calls_per_turn=recorded_limits(run).calls_per_turn
         )
-        episode = experiment.episode(run.seed, limits=allowed, redactor=redactor)
+        episode = experiment.episode(run.seed, limits=allowed, redactor=redactor, account=account_of(agent, budget))
         reset_agent(agent, run.seed)
         writer.unfinish()
     except BaseException:
@@ -347,6 +370,7 @@ def _held(
         "redactions": episode.redactor.count,
         "resumed_at": resumed_at,
         "step_timeout_s": episode.limits.step_timeout_s,
+        **episode.account.to_meta(),
     }
     try:
         metrics = metrics_of(records, end.outcome, writer.config)

@@ -24,9 +24,11 @@ import msgspec
 
 from goal_drift_gym.agents.loading import agent_factory, check_agent
 from goal_drift_gym.agents.reference import REFERENCE_AGENTS
+from goal_drift_gym.core.account import limit_told
+from goal_drift_gym.core.budget import Budget
 from goal_drift_gym.core.condition import parse_condition
 from goal_drift_gym.core.engine import Limits
-from goal_drift_gym.core.errors import AgentError, GoalDriftError, UsageError
+from goal_drift_gym.core.errors import AgentError, BudgetSpent, GoalDriftError, UsageError
 from goal_drift_gym.core.host import Agent
 from goal_drift_gym.core.rundir import Run, load_run
 from goal_drift_gym.runner import DEFAULT_TIMEOUT_S, Experiment, run_episode
@@ -51,6 +53,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     runs_dir: str
     timeout_s: float
+    budget: Budget | None = None
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +63,17 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     usage: bool = False
     """Whether the error is the caller's."""
+    refused: str | None = None
+    """The limit of the session because of which it was not begun or, where there is a run, was cut off."""
+
+
+class NotRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that was not run to its end because a limit of the session was reached."""
+
+    job: Job
+    why: str
+    run: str | None
+    """The run that was cut off; None where it was not begun."""
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +84,8 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool
     errors: list[Done]
     """What stopped the sweep; empty when nothing did."""
+    not_run: list[NotRun] = []
+    """What a limit of the session kept from being run to its end."""
 
 
 def plan(
@@ -183,6 +199,11 @@ def run_jobs(
         runs=[load_run(done.run) for done in finished if done.run is not None],
         interrupted=interrupted,
         errors=[done for done in finished if done.error is not None],
+        not_run=[
+            NotRun(job=jobs[index], why=done.refused, run=done.run)
+            for index, done in sorted(results.items())
+            if done.refused is not None
+        ],
     )
 
 
@@ -191,14 +212,33 @@ def _spread(names: Sequence[str], everything: list[str]) -> list[str]:
     return list(dict.fromkeys(spread))
 
 
+def done_with(run: Run) -> Done:
+    """Return what became of a job that gave a run."""
+    return Done(run=str(run.path), refused=limit_told(run.meta, "session") or None)
+
+
+def failed(error: GoalDriftError) -> Done:
+    """Return what became of a job that gave none."""
+    if isinstance(error, BudgetSpent):
+        return Done(refused=str(error))
+    return Done(error=str(error), usage=isinstance(error, UsageError))
+
+
 def _run_job(job: Job) -> Done:
     try:
         experiment = Experiment(find_scenario(job.scenario), parse_condition(job.condition))
         limits = Limits(step_timeout_s=job.timeout_s)
-        run = run_episode(experiment, make_agent(job.agent), seed=job.seed, runs_dir=job.runs_dir, limits=limits)
+        run = run_episode(
+            experiment,
+            make_agent(job.agent),
+            seed=job.seed,
+            runs_dir=job.runs_dir,
+            limits=limits,
+            budget=job.budget,
+        )
     except GoalDriftError as error:
-        return Done(error=str(error), usage=isinstance(error, UsageError))
-    return Done(run=str(run.path))
+        return failed(error)
+    return done_with(run)
 
 
 def _run_here(jobs: Sequence[Job], keep: Callable[[int, Done], None]) -> None:

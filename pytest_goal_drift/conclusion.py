@@ -67,7 +67,8 @@ class Conclusion:
 
     def _report(self, state: GroupState, group: DriftGroup, decision: DriftDecision) -> Row:
         row = row_of(group, decision)
-        if decision.word in ("no gate", "not run") and not (group.gate and LOST in group.missing.values()):
+        lost = group.gate and (LOST in group.missing.values() or bool(state.refused))
+        if decision.word in ("no gate", "not run") and not lost:
             return row
         policy = inconclusive_policy(group, self._services.settings.inconclusive)
         outcome, extra = self._outcome(group, decision, state, policy)
@@ -107,7 +108,8 @@ class Conclusion:
             if strict:
                 return "failed", {"longrepr": f"{XPASS} {expected['reason']}".strip()}
             return "passed", {"wasxfail": expected["reason"]}
-        if decision.word == "incomplete" and not self._services.settings.strict and not _broken(group):
+        lacking = decision.word == "incomplete" or (decision.word == "not run" and bool(state.refused))
+        if lacking and not self._services.settings.strict and not _broken(group):
             return "skipped", {"longrepr": (*place, f"drift verdict incomplete: {decision.reason}")}
         return "failed", {}
 

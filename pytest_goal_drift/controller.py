@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_goal_drift.budgeting import SessionSpendings
+
 if TYPE_CHECKING:
     from pytest_goal_drift.groups import GroupState, Row
     from pytest_goal_drift.plan import GroupPlan
@@ -26,6 +28,7 @@ class Controller:
         self.rows: list[Row] = []
         self.totals: list[str] = []
         """Lines on what was planned and what was run."""
+        self.spending = SessionSpendings(config)
         self._usage_error: str | None = None
         self._ledger: tempfile.TemporaryDirectory[str] | None = None
         self._internal_error = False
@@ -53,6 +56,7 @@ class Controller:
             "start": str(self.config.invocation_params.dir),
             "ledger": self._ledger.name if self._ledger is not None and self._looks() else None,
             "claims": self._ledger.name if self._ledger is not None and at_once else None,
+            "spending": self.spending.handed(),
         }
 
     def _looks(self) -> bool:
@@ -69,7 +73,8 @@ class Controller:
         self.take_plan(output.get("goal_drift", {}))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the first attempt of each seed."""
+        """Keep the first attempt of each seed, and what was not run."""
+        self.spending.take_report(report)
         data = getattr(report, "goal_drift", None)
         if data is not None:
             self._state(data).take_report(report, data)
@@ -84,6 +89,7 @@ class Controller:
         finally:
             if self.states:
                 self._conclude(session, stopped)
+            self.spending.conclude(self.states)
         if self._usage_error is not None:
             raise pytest.UsageError(self._usage_error)
         return result
@@ -101,6 +107,7 @@ class Controller:
 
                 drop_left(Path(self._ledger.name))
             self._ledger.cleanup()
+        self.spending.close()
         if self._internal_error and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         cache = getattr(self.config, "cache", None)

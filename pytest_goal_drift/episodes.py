@@ -6,10 +6,12 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_goal_drift.budgeting import whole, within_budget
 from pytest_goal_drift.keys import PLAN, RUNS
 from pytest_goal_drift.runs import DriftRun, DriftRuns
 from pytest_goal_drift.services import Services, Spec, services_of
@@ -58,17 +60,12 @@ def all_runs(item: pytest.Item, experiment: Experiment, agent: Agent) -> DriftRu
     position = 0
     while position < len(seeds) and decided_early(item, position) is None:
         stage = seeds[position : _stage_end(item, position)]
-        together: list[list[Run]] | None = None
-        if services.side_by_side is not None:
-            experiments = _with_twin(item, experiment)
-            together = services.side_by_side.runs_of_seeds(item, experiments, agent, stage, begun=position > 0)
-        if together is None:
+        together = services.side_by_side is not None and services.side_by_side.run_seeds(
+            _with_twin(item, experiment), agent, stage, begun=position > 0, count=partial(_count, item, services)
+        )
+        if not together:
             counted_run(item, experiment, agent if position == 0 else services.another(agent), seeds[position])
-            position += 1
-            continue
-        for runs in together:
-            _count(item, services, runs)
-        position += len(stage)
+        position += len(stage) if together else 1
     counted: list[DriftRun] = item.stash[RUNS]
     return DriftRuns(counted)
 
@@ -89,7 +86,7 @@ def _with_twin(item: pytest.Item, experiment: Experiment) -> list[Experiment]:
 
 
 def _count(item: pytest.Item, services: Services, runs: Sequence[Run]) -> DriftRun:
-    run, *twins = [DriftRun(run, services.relative(run.path)) for run in runs]
+    run, *twins = [DriftRun(whole(run), services.relative(run.path)) for run in runs]
     if twins:
         (run.twin,) = twins
     # Read while it is certain to be there: what the test does with the directory is its own business.
@@ -116,7 +113,8 @@ def episode_factory(request: pytest.FixtureRequest) -> EpisodeFactory:
         experiment = services.experiment(spec)
         if agent is None:
             agent = request.getfixturevalue("drift_agent")
-        return _run(services, experiment, agent, seed)
+        with within_budget(request.node, [seed]):
+            return _run(services, experiment, agent, seed)
 
     return drift_episode
 
@@ -149,5 +147,5 @@ def _marked(item: pytest.Item) -> Spec:
 
 
 def _run(services: Services, experiment: Experiment, agent: Agent, seed: int) -> DriftRun:
-    run = services.run(experiment, agent, seed)
+    run = whole(services.run(experiment, agent, seed))
     return DriftRun(run, services.relative(run.path))

@@ -71,9 +71,11 @@ def drift_run(
     request: pytest.FixtureRequest, drift_agent: Agent, drift_scenario: Experiment, drift_seed: int
 ) -> DriftRun:
     """Return the finished run of this seed; over all seeds the limits of `drift_threshold` decide."""
+    from pytest_goal_drift.budgeting import within_budget
     from pytest_goal_drift.episodes import counted_run
 
-    return counted_run(request.node, drift_scenario, drift_agent, drift_seed)
+    with within_budget(request.node, [drift_seed]):
+        return counted_run(request.node, drift_scenario, drift_agent, drift_seed)
 
 
 @pytest.fixture
@@ -82,9 +84,11 @@ def drift_runs(request: pytest.FixtureRequest, drift_agent: Agent, drift_scenari
 
     The same agent lives through all of them; its `reset(seed=...)` is called before each.
     """
+    from pytest_goal_drift.budgeting import within_budget
     from pytest_goal_drift.episodes import all_runs
 
-    return all_runs(request.node, drift_scenario, drift_agent)
+    with within_budget(request.node):
+        return all_runs(request.node, drift_scenario, drift_agent)
 
 
 @pytest.fixture

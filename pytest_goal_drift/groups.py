@@ -38,6 +38,8 @@ class GroupState:
     """The first attempt of each seed."""
     without: dict[int, str] = field(default_factory=dict)
     """Seeds that reported and gave no run, and why."""
+    refused: set[int] = field(default_factory=set)
+    """Seeds that a limit of the session kept from being run to their end."""
     decided: set[int] = field(default_factory=set)
     """Seeds that were not run because an earlier look had decided."""
     nodeids: dict[int, str] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class GroupState:
         """Keep the first attempt of each seed."""
         self.last_outcome = str(report.outcome)
         if data["kind"] == ALL_SEEDS:
-            if report.when != "call":
+            if report.when != "call" and "not_run" not in data:
                 return
             if self.whole is None:
                 self.whole = dict(data)
@@ -81,10 +83,12 @@ class GroupState:
         self.nodeids[seed] = report.nodeid
         if "xfail" in data:
             self.expected.append(data["xfail"])
+        if "not_run" in data:
+            self.refused.add(seed)
         if "decided" in data:
             self.decided.add(seed)
         elif record is None:
-            self.without[seed] = SKIPPED if report.skipped else SETUP_FAILED
+            self.without[seed] = data.get("not_run") or (SKIPPED if report.skipped else SETUP_FAILED)
         elif seed not in self.records:
             self.records[seed] = {**record, "nodeid": report.nodeid}
             self.without.pop(seed, None)

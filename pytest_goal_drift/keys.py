@@ -31,5 +31,11 @@ JUDGED: pytest.StashKey[tuple[DriftGroup, DriftDecision]] = pytest.StashKey()
 """The seeds and the verdict of an item that ran all seeds."""
 DECIDED: pytest.StashKey[str] = pytest.StashKey()
 """Why an item was left out: an earlier look had decided."""
+NOT_RUN: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+"""Which seeds of an item a limit of the session kept from being run, and which limit."""
+LIMITED: pytest.StashKey[str] = pytest.StashKey()
+"""The limit that ended a run of an item, in whatever attempt: such an item is not tried again."""
+EXPECTED: pytest.StashKey[list[str]] = pytest.StashKey()
+"""On the config: the lines of a dry run."""
 REFUSED: pytest.StashKey[set[str]] = pytest.StashKey()
 """Names of properties that could not be sent and have failed the item already."""

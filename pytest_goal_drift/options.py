@@ -27,6 +27,9 @@ FLAGS = (
     "--drift-strict",
     "--drift-timeout",
     "--drift-concurrency",
+    "--drift-budget",
+    "--drift-prices",
+    "--drift-dry-run",
 )
 MARKERS = (
     "drift_threshold(*, gate=True, mode=None, **limits): judge the runs of a drift test over all its seeds. Each "
@@ -147,6 +150,29 @@ def add_options(parser: pytest.Parser) -> None:
         type=_argument(episodes_at_once),
         help="run up to N episodes at once in each process, for agents that wait for a model; default 1",
     )
+    group.addoption(
+        "--drift-budget",
+        dest="drift_budget",
+        action="append",
+        metavar="KEY=VALUE",
+        type=_argument(budget_text),
+        help="the last amount that may be spent, over all processes: call, step, episode or session, and seconds, "
+        "tokens, calls or money, such as session.tokens=200000; repeatable",
+    )
+    group.addoption(
+        "--drift-prices",
+        dest="drift_prices",
+        metavar="FILE",
+        type=_argument(given),
+        help="price table in TOML or JSON: money for a million tokens, by model",
+    )
+    group.addoption(
+        "--drift-dry-run",
+        dest="drift_dry_run",
+        action="store_true",
+        default=None,
+        help="show the episodes and the calls, tokens and cost to expect; run nothing",
+    )
     parser.addini("drift_seeds", "like --drift-seeds", type="string", default="")
     parser.addini("drift_mode", "like --drift-mode", type="string", default="")
     parser.addini("drift_inconclusive", "like --drift-inconclusive", type="string", default="")
@@ -161,6 +187,9 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("drift_strict", "like --drift-strict", type="bool", default=False)
     parser.addini("drift_timeout", "like --drift-timeout", type="string", default="")
     parser.addini("drift_concurrency", "like --drift-concurrency", type="string", default="")
+    parser.addini("drift_budget", "like --drift-budget, one a line", type="linelist", default=[])
+    parser.addini("drift_prices", "like --drift-prices, from the root directory", type="string", default="")
+    parser.addini("drift_dry_run", "like --drift-dry-run", type="bool", default=False)
 
 
 def in_use(config: pytest.Config) -> bool:
@@ -192,6 +221,18 @@ def seeds_text(text: str) -> str:
     from pytest_goal_drift.wire import parse_plan
 
     parse_plan(text)
+    return text.strip()
+
+
+def budget_text(text: str) -> str:
+    """Return a text that is a limit of a budget, or raise ValueError."""
+    from goal_drift_gym.core.budget import parse_budget
+    from goal_drift_gym.core.errors import UsageError
+
+    try:
+        parse_budget([text])
+    except UsageError as error:
+        raise ValueError(str(error)) from None
     return text.strip()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_goal_drift.fixtures import drift_agent, drift_episode, drift_run, drift_runs, drift_scenario, drift_seed
-from pytest_goal_drift.keys import CONTROLLER, PLAN
+from pytest_goal_drift.keys import CONTROLLER, EXPECTED, NOT_RUN, PLAN
 
 __all__ = ["drift_agent", "drift_episode", "drift_run", "drift_runs", "drift_scenario", "drift_seed"]
 
@@ -45,6 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
         side_by_side = services_of(config).side_by_side
         if side_by_side is not None:
             config.pluginmanager.register(side_by_side, "goal_drift_side_by_side")
+    if _dry_run(config):
+        from pytest_goal_drift.dry_run import in_this_process
+
+        in_this_process(config)
+        return
     if hasattr(config, "workerinput") or config.getoption("collectonly", False):
         return
     from pytest_goal_drift.controller import Controller
@@ -107,6 +112,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Run nothing in a dry run."""
+    if not _dry_run(session.config) or session.testsfailed or session.config.getoption("collectonly", False):
+        return None
+    from pytest_goal_drift.dry_run import report
+
+    session.config.stash[EXPECTED] = report(session.items, session.config)
+    return True
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Start a drift test afresh."""
     if _planned(item):
@@ -135,6 +151,10 @@ def pytest_runtest_makereport(
         from pytest_goal_drift.worker import finish_report
 
         finish_report(item, call, report)
+    if NOT_RUN in item.stash:
+        from pytest_goal_drift.budgeting import tell_not_run
+
+        tell_not_run(item, report)
     if _planned(item) and (report.longrepr is not None or report.sections):
         from pytest_goal_drift.secrets import hide_secrets
 
@@ -143,15 +163,29 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Show the table of drift tests."""
+    """Show the table of drift tests, or what they are expected to spend."""
+    if EXPECTED in config.stash:
+        terminalreporter.section("goal drift: dry run")
+        for line in config.stash[EXPECTED]:
+            terminalreporter.line(line)
     controller = config.stash.get(CONTROLLER, None)
-    if controller is None or not controller.rows or config.get_verbosity() < 0:
+    if controller is None:
+        return
+    if controller.spending.lines:
+        terminalreporter.section("goal drift budget")
+        for line in controller.spending.lines:
+            terminalreporter.line(line)
+    if not controller.rows or config.get_verbosity() < 0:
         return
     from pytest_goal_drift.terminal import table
 
     terminalreporter.section("goal drift")
     for line in [*table(controller.rows), *controller.totals]:
         terminalreporter.line(line)
+
+
+def _dry_run(config: pytest.Config) -> bool:
+    return bool(config.getoption("drift_dry_run") or config.getini("drift_dry_run"))
 
 
 def _concerned(item: pytest.Item) -> bool:

@@ -23,6 +23,8 @@ _DIGEST = 16
 
 def record_of(run: DriftRun, plan: Plan, services: Services) -> dict[str, Any]:
     """Return the record of a run for its group's verdict."""
+    from goal_drift_gym.core.account import limit_told
+
     result = run.result
     record: dict[str, Any] = {
         "seed": run.seed,
@@ -35,6 +37,9 @@ def record_of(run: DriftRun, plan: Plan, services: Services) -> dict[str, Any]:
         "digest": None if result.digest is None else result.digest[:_DIGEST],
         "values": _chosen(run.values.flat(), (*_ALWAYS, *plan.limits)),
     }
+    limit = limit_told(run.meta)
+    if limit:
+        record["limit"] = limit
     if run.twin is not None:
         record["twin"] = {
             "status": run.twin.result.status,

@@ -99,6 +99,11 @@ class DriftRun:
         return self._run.config
 
     @property
+    def meta(self) -> dict[str, Any]:
+        """What varies from run to run: times, versions, what was spent."""
+        return dict(self._run.meta or {})
+
+    @property
     def outcome(self) -> str:
         """How the run ended: `truncated` at the horizon, `terminated`, `completed`, `agent_error`, ..."""
         return str(self._run.outcome)

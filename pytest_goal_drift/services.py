@@ -9,17 +9,20 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_goal_drift.budgeting import shared_budget
 from pytest_goal_drift.keys import SERVICES
 from pytest_goal_drift.ledger import Ledger
 from pytest_goal_drift.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from goal_drift_gym.baselines import Baseline
+    from goal_drift_gym.core.budget import Budget
     from goal_drift_gym.core.cohort import Cohort
     from goal_drift_gym.core.condition import Condition
     from goal_drift_gym.core.engine import Limits
@@ -73,6 +76,11 @@ class Services:
     def _ledger_directory(config: pytest.Config) -> Path | None:
         handed = getattr(config, "workerinput", {}).get("goal_drift", {}).get("ledger")
         return None if handed is None else Path(handed)
+
+    @cached_property
+    def budget(self) -> Budget | None:
+        """What all processes of the session may spend together."""
+        return shared_budget(self.config, self.settings)
 
     def spec(self, item: pytest.Item, marker: pytest.Mark) -> Spec:
         """Read a `drift_scenario` marker.
@@ -234,12 +242,25 @@ class Services:
         return self._factory
 
     def run(self, experiment: Experiment, agent: Agent, seed: int) -> Run:
-        """Run one episode, or find and check its recording with `--drift-replay`."""
+        """Run one episode, or find and check its recording with `--drift-replay`.
+
+        Raises
+        ------
+        BudgetSpent
+            If a limit of the session is spent.
+        """
         if self.settings.replay is not None:
             return self._replay(self.settings.replay, experiment, agent, seed)
         from goal_drift_gym.runner import run_episode
 
-        return run_episode(experiment, agent, seed=seed, runs_dir=self.settings.runs_dir, limits=self._limits())
+        return run_episode(
+            experiment,
+            agent,
+            seed=seed,
+            runs_dir=self.settings.runs_dir,
+            limits=self._limits(),
+            budget=self.budget,
+        )
 
     def hold(self, experiment: Experiment, agent: Agent, seed: int, cohort: Cohort, *, own_loop: bool) -> HeldRun:
         """Run one episode beside others, and leave the end of its run open."""
@@ -251,6 +272,7 @@ class Services:
             seed=seed,
             runs_dir=self.settings.runs_dir,
             limits=self._limits(),
+            budget=self.budget,
             cohort=cohort,
             own_loop=own_loop,
         )

@@ -9,12 +9,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_goal_drift.options import FAMILIES, MODES, POLICIES, episodes_at_once, given, one_of, seconds, seeds_text
 from pytest_goal_drift.wire import parse_plan
+
+if TYPE_CHECKING:
+    from goal_drift_gym.core.budget import Budget
 
 DEFAULT_SEEDS = "5"
 
@@ -47,6 +50,9 @@ class Settings:
     """Episodes that may run at the same time in each process."""
     timeout_s: float | None
     """None: what the package takes by default."""
+    budget: Budget | None
+    """What may be spent, and prices; None where neither is given."""
+    dry_run: bool
     rerun_flags: tuple[str, ...]
     """Flags of this session that a command to run one test again needs."""
 
@@ -79,6 +85,8 @@ def read_settings(config: pytest.Config) -> Settings:
         strict=bool(config.getoption("drift_strict") or config.getini("drift_strict") or os.environ.get("CI")),
         concurrency=config.getoption("drift_concurrency") or _ini(config, "drift_concurrency", episodes_at_once) or 1,
         timeout_s=_ini(config, "drift_timeout", seconds) if timeout is None else timeout,
+        budget=_budget(config),
+        dry_run=bool(config.getoption("drift_dry_run") or config.getini("drift_dry_run")),
         rerun_flags=_rerun_flags(config),
     )
 
@@ -101,6 +109,23 @@ def _rerun_flags(config: pytest.Config) -> tuple[str, ...]:
         elif value is not None:
             flags.append(f"{flag}={value:g}" if isinstance(value, float) else f"{flag}={value}")
     return tuple(flags)
+
+
+def _budget(config: pytest.Config) -> Budget | None:
+    """Return limits and prices; of a limit that is given twice the flag counts before the ini setting."""
+    flags, lines = config.getoption("drift_budget") or [], config.getini("drift_budget")
+    prices = _directory(config, "drift_prices")
+    if not flags and not lines and prices is None:
+        return None
+    from goal_drift_gym.core.budget import Budget, parse_budget
+    from goal_drift_gym.core.errors import UsageError
+    from goal_drift_gym.core.prices import read_prices
+
+    try:
+        limits = parse_budget(lines) | parse_budget(flags)
+        return Budget.of(limits, {} if prices is None else read_prices(prices))
+    except UsageError as error:
+        raise pytest.UsageError(f"drift_budget or drift_prices: {error}") from None
 
 
 def _directory(config: pytest.Config, name: str) -> Path | None:

@@ -121,19 +121,28 @@ class SideBySideRuns:
         own = self._own(experiments, agent, seed, more)
         return self._play(own, self._ahead(item, experiments, agent, more, room=self._room() - len(own)))
 
-    def runs_of_seeds(
-        self, item: pytest.Item, experiments: Sequence[Experiment], agent: Agent, seeds: Sequence[int], *, begun: bool
-    ) -> list[list[Run]] | None:
-        """Return the runs of several seeds of one item, by seed; None where they are to be run one after the other.
+    def run_seeds(
+        self,
+        experiments: Sequence[Experiment],
+        agent: Agent,
+        seeds: Sequence[int],
+        *,
+        begun: bool,
+        count: Callable[[Sequence[Run]], object],
+    ) -> bool:
+        """Run several seeds of one item; False where they are to be run one after the other.
 
         Parameters
         ----------
         begun
             Whether the agent has lived through an episode of this item already.
+        count
+            Told of the runs of each seed in their order, as soon as all before it are done. What it raises, or what
+            an episode raised, ends the rest.
         """
         more = self._more(agent)
         if more is None:
-            return None
+            return False
         episodes: list[PlannedEpisode] = []
         for seed in seeds:
             first = more() if begun or episodes else agent
@@ -142,10 +151,12 @@ class SideBySideRuns:
         runs: list[Run] = []
         with closing(play(episodes, self._limit, self._services)) as ended:
             for _ in ended:
-                # In their order, each as soon as all before it are done: what is interrupted then looks the same.
+                # In their order: what is interrupted then looks the same.
                 while len(runs) < len(episodes) and episodes[len(runs)].over:
                     runs += keep([episodes[len(runs)]])
-        return [runs[index : index + width] for index in range(0, len(runs), width)]
+                    if len(runs) % width == 0:
+                        count(runs[-width:])
+        return True
 
     # --- across processes
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_goal_drift.keys import DECIDED, JUDGED, PLAN, RECORD, REFUSED, RUNS
+from pytest_goal_drift.keys import DECIDED, JUDGED, LIMITED, NOT_RUN, PLAN, RECORD, REFUSED, RUNS
 from pytest_goal_drift.plan import ALL_SEEDS, Plan
 from pytest_goal_drift.wire import to_wire
 
@@ -21,11 +21,15 @@ NOT_SEEN = "this test expects drift to be seen, and an inconclusive verdict has 
 
 
 def begin(item: pytest.Item) -> None:
-    """Forget an earlier attempt: a rerun uses the same item."""
+    """Forget an earlier attempt: a rerun uses the same item. One that a limit ended is not tried again."""
+    if LIMITED in item.stash:
+        pytest.fail(f"not tried again: {item.stash[LIMITED]}", pytrace=False)
     item.stash[RUNS] = []
     item.stash[REFUSED] = set()
     if JUDGED in item.stash:
         del item.stash[JUDGED]
+    if NOT_RUN in item.stash:
+        del item.stash[NOT_RUN]
     if item.stash[PLAN].looks is not None:
         from pytest_goal_drift.looking import skip_if_decided
 
@@ -58,6 +62,18 @@ def judge_item(item: pytest.Item) -> None:
     raise DriftVerdict(text, decision=decision, group=group)
 
 
+def judge_left_out(item: pytest.Item) -> None:
+    """Raise the verdict of an item whose other seeds were not run, if those that were show drift or too many failed.
+
+    Raises
+    ------
+    DriftVerdict
+        If the verdict is fail or invalid.
+    """
+    if item.stash.get(RUNS, []) and _judge(item)[1].word in ("fail", "invalid"):
+        judge_item(item)
+
+
 def _fails_inconclusive(item: pytest.Item, group: DriftGroup, decision: DriftDecision) -> bool:
     from pytest_goal_drift.services import services_of
     from pytest_goal_drift.verdict import inconclusive_policy
@@ -87,7 +103,8 @@ def _judge(item: pytest.Item) -> tuple[DriftGroup, DriftDecision]:
         stopped = plan.looks is not None and decided_early(item, len(runs)) is not None
         records = [{**record_of(run, plan, services_of(item.config)), "nodeid": item.nodeid} for run in runs]
         head = plan.head() | {"seeds": plan.seeds}
-        missing = {} if stopped else dict.fromkeys(left, "not run")
+        why = item.stash[NOT_RUN]["why"] if NOT_RUN in item.stash else "not run"
+        missing = {} if stopped else dict.fromkeys(left, why)
         group = make_group(head, records, missing, left if stopped else ())
         decision = against_baseline(group, decide(group, item.config), services_of(item.config))
         item.stash[JUDGED] = group, decision
@@ -126,6 +143,8 @@ def _for_controller(item: pytest.Item, plan: Plan, expected: dict[str, Any] | No
     from pytest_goal_drift.services import services_of
 
     data: dict[str, Any] = plan.head()
+    if NOT_RUN in item.stash:
+        data["not_run"] = item.stash[NOT_RUN]["why"]
     if expected is not None:
         data["xfail"] = expected
     runs = item.stash.get(RUNS, [])

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from goal_drift_gym.core.account import Account
 from goal_drift_gym.core.answers import actions_of
 from goal_drift_gym.core.calls import Caller
 from goal_drift_gym.core.canonical import clean_text, plain_copy
@@ -21,6 +22,7 @@ from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.context import Context
 from goal_drift_gym.core.errors import (
     AgentSilent,
+    AgentTimeout,
     AgentUnavailable,
     EpisodeOver,
     ScenarioError,
@@ -125,6 +127,8 @@ class Episode:
         What the agent is allowed besides.
     redactor
         Removes secrets from what the agent says; by default those of the environment.
+    account
+        Counts what the episode spends, against a budget where there is one.
 
     Raises
     ------
@@ -142,6 +146,7 @@ class Episode:
         seed: int,
         limits: Limits | None = None,
         redactor: Redactor | None = None,
+        account: Account | None = None,
     ) -> None:
         self.seed = check_seed(seed)
         self.condition = condition
@@ -153,7 +158,8 @@ class Episode:
         self._check_condition(specs)
         self._shapers = build_shapers(condition, scenario, self.seed)
         self._step = Step(scenario, condition, specs, self.seed)
-        self.usage = Usage()
+        self.account = Account() if account is None else account
+        self.usage = self.account.usage
         self.goal = goal_text(scenario.goal, condition)
         """The goal prompt in the scenario's own words."""
         self._renamer = _renamer(scenario, condition, self.seed)
@@ -241,10 +247,18 @@ class Episode:
 
         past = Recorded([*prefix, *recorded[len(prefix) :]])
         host = agent if isinstance(agent, AgentHost) else AgentHost(agent, self.limits.step_timeout_s)
+        account = self.account
+        if account.limits_time:
+            host.limit_time(account.left_s)
         replay = AgentHost(past, None)
         try:
             for now in range(self.condition.steps):
-                record = self._one_step(now, replay if now < len(past.records) else host, now < len(prefix))
+                asked = replay if now < len(past.records) else host
+                reached = account.begin_turn() if asked is host else None
+                if reached is not None:
+                    self._end = "budget", str(reached)
+                    return
+                record = self._one_step(now, asked, now < len(prefix))
                 yield record
                 end = self._ended(record)
                 if end is not None:
@@ -315,55 +329,63 @@ class Episode:
             perform=self._perform,
             policy=self._ask_policy,
             notes=notes,
-            usage=self.usage,
+            usage=self.account,
             lock=self._lock,
         )
 
     def _ask(self, host: AgentHost, turn: Turn, notes: list[str]) -> StepOutcome:
-        step = self._step
+        step, account = self._step, self.account
         self._caller.begin(turn)
-        fault: str | None = None
+        fault: tuple[str, dict[str, Any]] | None = None
         try:
-            answer = host.ask(turn)
+            # Others than the agent may have spent what was left.
+            answer = host.ask(turn) if account.reached is None else None
             if answer is not None:
                 fault = self._take(turn, answer)
         except EpisodeOver:
             pass
         except AgentSilent as error:
-            fault = "agent_silent"
-            step.event(fault, "agent", reason=self._said(error))
+            if isinstance(error, AgentTimeout):
+                account.out_of_time()
+            fault = "agent_silent", {"reason": self._said(error)}
         except AgentUnavailable as error:
-            fault = "agent_unavailable"
-            step.event(fault, "agent", error=self._said(error))
+            fault = "agent_unavailable", {"error": self._said(error)}
         except Replayed as error:
-            fault = error.kind
-            step.event(error.kind, "agent", **error.detail)
+            fault = error.kind, error.detail
         except (Exception, SystemExit) as error:
-            fault = "agent_error"
-            step.event(fault, "agent", error=f"{type(error).__name__}: {self._said(error)}")
+            fault = "agent_error", {"error": f"{type(error).__name__}: {self._said(error)}"}
         finally:
             turn.close()
         if self._caller.fault is not None:
             raise _fault(self.scenario, f"step {step.step}", self._caller.fault) from self._caller.fault
         if host.stuck:
             step.run_over = "agent_error"
+        if fault is None:
+            account.end_turn()
+        if account.reached is not None:
+            # Whatever else went wrong came of it, and a replay can give only one reason again.
+            fault = "limit_reached", {"reason": str(account.reached)}
+        if fault is not None:
+            step.event(fault[0], "agent", **fault[1])
         if notes:
             notes[:] = [clean_text(note, self.redactor) for note in notes[:64]]
-        return self._outcome(fault)
+        return self._outcome(None if fault is None else fault[0])
 
-    def _take(self, turn: Turn, answer: Any) -> str | None:
-        """Carry out the short form: a list of actions."""
+    def _take(self, turn: Turn, answer: Any) -> tuple[str, dict[str, Any]] | None:
+        """Carry out the short form, a list of actions; return what was wrong with it."""
         actions = actions_of(answer)
         if actions is None:
             name = answer.type_name if isinstance(answer, Unusable) else type(answer).__name__
-            self._step.event("unusable_answer", "agent", type=clean_text(name, self.redactor, 80))
-            return "unusable_answer"
+            return "unusable_answer", {"type": clean_text(name, self.redactor, 80)}
         for tool, args in actions:
             turn.submit(tool, args)
         return None
 
     def _outcome(self, fault: str | None) -> StepOutcome:
         step, calls = self._step, self._step.calls
+        if fault == "limit_reached":
+            step.run_over = "budget"
+            return "acted" if calls else "forced"
         if fault in ("agent_error", "agent_unavailable"):
             step.run_over = "agent_error" if fault == "agent_error" else "infra_error"
             return "error"

@@ -14,6 +14,7 @@
     |   +-- AgentSilent         no usable answer (empty, cut off, malformed); the step is `silent`
     |   +-- AgentTimeout        no answer in time; the step is `silent`
     |   +-- AgentUnavailable    the agent's transport failed for good; the run is `infra_error`
+    +-- BudgetSpent             a limit of the session kept an episode from being run
     +-- RunRecordError          a run directory is damaged, foreign or in use
     +-- MissingExtra            an optional dependency is not installed
 
@@ -28,6 +29,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class GoalDriftError(Exception):
@@ -84,6 +89,15 @@ class AgentTimeout(AgentSilent):
 
 class AgentUnavailable(AgentError):
     """The agent's transport failed for good; the run ends as `infra_error`."""
+
+
+class BudgetSpent(GoalDriftError):
+    """A limit of the session is spent, so an episode was not begun, or not lived to its end; never try it again."""
+
+    def __init__(self, why: str, run: Path | None = None) -> None:
+        super().__init__(why)
+        self.run = run
+        """The run that was cut off; None where none was begun."""
 
 
 class RunRecordError(GoalDriftError):

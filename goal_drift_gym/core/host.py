@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from goal_drift_gym.core.cohort import AgentLoop, Cohort, Displaced
 from goal_drift_gym.core.errors import AgentTimeout
@@ -52,6 +52,7 @@ class AgentHost:
         self._in_caller = inline or (timeout_s is None and cohort is None)
         self._cohort = cohort
         self._shares_loop = cohort is not None and not own_loop
+        self._left_s: Callable[[], float | None] | None = None
         self._worker: _Worker | None = None
         self._loop: AgentLoop | None = None
         self._future: Any = None
@@ -59,6 +60,10 @@ class AgentHost:
         """The agent did not come back; it cannot be asked again."""
         if cohort is not None:
             cohort.join(self._wake)
+
+    def limit_time(self, left_s: Callable[[], float | None]) -> None:
+        """Wait no longer than a budget allows; `left_s` says how long, which may become more while the agent works."""
+        self._left_s = None if getattr(self._agent, "runs_inline", False) else left_s
 
     def ask(self, turn: Turn) -> Any:
         """Return the agent's answer to a turn.
@@ -72,7 +77,7 @@ class AgentHost:
         Displaced
             If another agent blocked the loop that this one lives on.
         """
-        if self._in_caller:
+        if self._in_caller and self._left_s is None:
             self._check_going()
             answer = self._agent(turn)
         else:
@@ -80,6 +85,27 @@ class AgentHost:
         if answer is not None and inspect.isawaitable(answer):
             return self._on_loop(answer)
         return answer
+
+    def _wait(self, get: Callable[[float | None], Any], nothing: type[Exception]) -> Any:
+        """Return what `get(timeout)` returns; it is called again where the budget has left more time meanwhile.
+
+        Raises
+        ------
+        AgentTimeout
+            If it raised `nothing` until the end of the time limit or of the budget.
+        """
+        begun = time.monotonic()
+        while True:
+            left = [] if self._timeout_s is None else [self._timeout_s - (time.monotonic() - begun)]
+            allowed = None if self._left_s is None else self._left_s()
+            left += [] if allowed is None else [allowed]
+            if left and min(left) <= 0.0:
+                limit = "the time of its budget" if self._timeout_s is None else f"{self._timeout_s:g} s"
+                raise AgentTimeout(f"no answer within {limit}")
+            try:
+                return get(min(left, default=None))
+            except nothing:
+                continue
 
     def close(self) -> None:
         """Tell the agent that the episode is over, and let go of threads and loops."""
@@ -115,14 +141,19 @@ class AgentHost:
             self._worker = _Worker()
         # After the worker is in place, so that a stop either shows here or finds somebody to wake.
         self._check_going()
+        worker = self._worker
+        worker.begin(lambda: self._agent(turn))
         try:
-            return self._worker.call(lambda: self._agent(turn), self._timeout_s)
-        except queue.Empty:
+            answer, error = self._wait(worker.answer, queue.Empty)
+        except AgentTimeout:
             self.stuck = True
             # Should it ever come back, its thread ends.
-            self._worker.stop()
+            worker.stop()
             self._worker = None
-            raise AgentTimeout(f"no answer within {self._timeout_s:g} s") from None
+            raise
+        if error is not None:
+            raise error
+        return answer
 
     def _on_loop(self, answer: Any) -> Any:
         import concurrent.futures
@@ -137,10 +168,10 @@ class AgentHost:
             self._check_going()
             if self._loop.is_lost:
                 self._future.cancel()
-            value, error = self._future.result(self._timeout_s)
-        except concurrent.futures.TimeoutError:
+            value, error = self._wait(self._future.result, concurrent.futures.TimeoutError)
+        except AgentTimeout as late:
             self._future.cancel()
-            self._late(mine, self._loop.blocked_s() - blocked_s, time.monotonic() - begun)
+            self._late(late, mine, self._loop.blocked_s() - blocked_s, time.monotonic() - begun)
         except concurrent.futures.CancelledError:
             self._check_going()
             if self._loop.is_lost:
@@ -152,12 +183,11 @@ class AgentHost:
             raise error
         return value
 
-    def _late(self, mine: _Mine, blocked_s: float, waited_s: float) -> None:
+    def _late(self, late: AgentTimeout, mine: _Mine, blocked_s: float, waited_s: float) -> NoReturn:
         """Raise what a late answer is: the agent's own fault, or that of the agents beside it on the loop."""
         import asyncio
 
         assert self._loop is not None
-        late = AgentTimeout(f"no answer within {self._timeout_s:g} s")
         if self._shares_loop:
             if mine.task is not None and asyncio.current_task(self._loop.loop) is mine.task:
                 # It does not yield, so it cannot be cancelled. The others on this loop wait in vain.
@@ -186,12 +216,11 @@ class _Worker:
         self._context = contextvars.copy_context()
         threading.Thread(target=self._run, name="goal-drift-agent", daemon=True).start()
 
-    def call(self, function: Callable[[], Any], timeout_s: float | None) -> Any:
+    def begin(self, function: Callable[[], Any]) -> None:
         self._inbox.put(function)
-        answer, error = self._outbox.get(timeout=timeout_s)
-        if error is not None:
-            raise error
-        return answer
+
+    def answer(self, timeout_s: float | None) -> tuple[Any, BaseException | None]:
+        return self._outbox.get(timeout=timeout_s)
 
     def stop(self) -> None:
         self._inbox.put(None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -35,6 +35,8 @@ class Usage(msgspec.Struct):
     retries: int = 0
     cost: float | None = None
     """Money, in the currency of the price list; `None` where no price is known."""
+    unpriced: int = 0
+    """Reports of tokens whose price is not known; `cost` does not cover them."""
 
     def add(
         self,
@@ -62,6 +64,14 @@ class Usage(msgspec.Struct):
         self.retries += counts[3]
         if cost is not None:
             self.cost = money + (self.cost or 0.0)
+
+
+class Spender(Protocol):
+    """Who takes reports of usage."""
+
+    def add(self, *, model: str | None = None, **report: Any) -> None:
+        """Take a report, with the numbers that `Usage.add` takes."""
+        ...
 
 
 Perform = Callable[[Any, Any, bool], ToolResult]
@@ -92,7 +102,7 @@ class Turn:
         perform: Perform,
         policy: Policy,
         notes: list[str],
-        usage: Usage,
+        usage: Spender,
         lock: threading.Lock,
     ) -> None:
         self.step = step
@@ -168,9 +178,27 @@ class Turn:
         calls: int = 0,
         retries: int = 0,
         cost: float | None = None,
+        model: str | None = None,
     ) -> None:
-        """Report what was spent."""
-        self._usage.add(input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, retries=retries, cost=cost)
+        """Report what was spent.
+
+        A call may be reported before it is made, without tokens and cost; then it is refused where a limit of the
+        budget is spent. Where `cost` is not given it is worked out, if a price of the model is known; `model` is by
+        default the agent's `model`.
+
+        Raises
+        ------
+        EpisodeOver
+            When a limit of the budget is reached.
+        """
+        self._usage.add(
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            calls=calls,
+            retries=retries,
+            cost=cost,
+            model=model,
+        )
 
     def close(self) -> None:
         """End the turn; whoever still holds it can no longer act."""

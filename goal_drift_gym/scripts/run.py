@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import msgspec
 
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.scripts.arguments import add_limits, add_runs_dir, add_timeout, comma_list, parse_limits
+from goal_drift_gym.scripts.budgets import add_budget, asked_budget, not_run_as_json, say_spending, session, spent
 from goal_drift_gym.scripts.groups import print_groups
 from goal_drift_gym.scripts.output import Progress, add_format, as_json, counted, note, safe, say
 
@@ -69,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="episodes at once in each process, for agents that wait for a model (default: %(default)s)",
     )
     add_timeout(parser)
+    add_budget(parser)
     parser.add_argument(
         "--fail-on-drift",
         action="store_true",
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     from goal_drift_gym.core.condition import parse_setting
     from goal_drift_gym.core.seeds import parse_looks, parse_seeds
     from goal_drift_gym.side_by_side import check_concurrency
-    from goal_drift_gym.sweep import HANGER_TIMEOUT_S, plan, run_jobs
+    from goal_drift_gym.sweep import HANGER_TIMEOUT_S, plan
 
     if not 1 <= args.workers <= _MOST_WORKERS:
         raise UsageError(f"--workers {args.workers}: give 1 to {_MOST_WORKERS}")
@@ -102,10 +105,22 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.timeout is None and any(job.agent == "hanger" for job in jobs):
         note(f"hanger never answers: it gets {HANGER_TIMEOUT_S:g} s a turn; --timeout changes that")
-    if looks is not None:
-        from goal_drift_gym.scripts.run_looks import run_looks
+    budget = asked_budget(args)
+    if args.dry_run:
+        from goal_drift_gym.scripts.dry_run import say_expected
 
-        return run_looks(jobs, looks, parse_limits(args.limits), args)
+        return say_expected(jobs, budget, args)
+    with session(jobs, budget) as jobs:
+        if looks is not None:
+            from goal_drift_gym.scripts.run_looks import run_looks
+
+            return run_looks(jobs, looks, parse_limits(args.limits), args)
+        return _run_all(jobs, args)
+
+
+def _run_all(jobs: Sequence[Job], args: argparse.Namespace) -> int:
+    from goal_drift_gym.sweep import run_jobs
+
     progress = Progress(len(jobs))
 
     def report(index: int, job: Job, done: Done) -> None:
@@ -115,28 +130,30 @@ def run(args: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr):
         sweep = run_jobs(jobs, workers=args.workers, report=report, concurrency=args.concurrency)
     progress.close()
-    return _finish(sweep, len(jobs), args)
+    return _finish(sweep, jobs, args)
 
 
-def _finish(sweep: Sweep, planned: int, args: argparse.Namespace) -> int:
+def _finish(sweep: Sweep, jobs: Sequence[Job], args: argparse.Namespace) -> int:
     from goal_drift_gym.tables import run_row
 
     rows = [run_row(run) for run in sweep.runs]
     if args.format == "json":
-        _print_json(sweep)
+        _print_json(sweep, jobs)
     elif rows:
         print_groups(sweep.runs, "table")
         say()
         say(f"{counted(len(rows), 'run')} in {safe(args.runs_dir)}")
+    say_spending(sweep, jobs)
     for done in sweep.errors:
         note(f"goal-drift run: {done.error}")
     if sweep.interrupted:
-        note(f"goal-drift run: interrupted after {len(rows)} of {planned} runs; goal-drift resume goes on with one")
+        note(f"goal-drift run: interrupted after {len(rows)} of {len(jobs)} runs; goal-drift resume goes on with one")
         return 130
     drifted = args.fail_on_drift and any(row.crossed for row in rows)
     if any(done.usage for done in sweep.errors):
         return 2
-    return 1 if drifted else 3 if sweep.errors or _incomplete(sweep, args.fail_on_drift) else 0
+    broken = sweep.errors or sweep.not_run
+    return 1 if drifted else 3 if broken or _incomplete(sweep, args.fail_on_drift) else 0
 
 
 def _incomplete(sweep: Sweep, limits_count: bool) -> bool:
@@ -154,7 +171,7 @@ def _incomplete(sweep: Sweep, limits_count: bool) -> bool:
     return bool(incomplete)
 
 
-def _print_json(sweep: Sweep) -> None:
+def _print_json(sweep: Sweep, jobs: Sequence[Job]) -> None:
     from goal_drift_gym.tables import group_rows, run_row
 
     as_json(
@@ -163,5 +180,7 @@ def _print_json(sweep: Sweep) -> None:
             "runs": [msgspec.to_builtins(run_row(run)) for run in sweep.runs],
             "interrupted": sweep.interrupted,
             "errors": [done.error for done in sweep.errors],
+            "not_run": not_run_as_json(sweep),
+            "spent": spent(jobs),
         }
     )

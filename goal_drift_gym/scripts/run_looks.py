@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from goal_drift_gym.scripts.budgets import not_run_as_json, say_spending, spent
 from goal_drift_gym.scripts.output import Progress, as_json, counted, note, safe, say, table
 from goal_drift_gym.scripts.verdicts import print_verdict, worst_run
 
@@ -48,9 +49,10 @@ def run_looks(
     if stages:
         stages[-1].close()
     if args.format == "json":
-        _print_json(looked, len(jobs))
+        _print_json(looked, jobs)
     elif looked.groups:
         _print(looked, len(jobs), args)
+    say_spending(looked.sweep, jobs)
     return _code(looked, len(jobs), args)
 
 
@@ -77,7 +79,7 @@ def _row(group: LookedGroup) -> list[Any]:
     return [key.scenario, key.condition, key.agent, status, len(group.runs), group.saved, row.final_level_mean, worst]
 
 
-def _print_json(looked: Looked, planned: int) -> None:
+def _print_json(looked: Looked, jobs: Sequence[Job]) -> None:
     as_json(
         {
             "groups": [
@@ -90,11 +92,13 @@ def _print_json(looked: Looked, planned: int) -> None:
                 }
                 for group in looked.groups
             ],
-            "planned": planned,
+            "planned": len(jobs),
             "ran": len(looked.sweep.runs),
             "saved": looked.saved,
             "interrupted": looked.sweep.interrupted,
             "errors": [done.error for done in looked.sweep.errors],
+            "not_run": not_run_as_json(looked.sweep),
+            "spent": spent(jobs),
         }
     )
 
@@ -114,4 +118,4 @@ def _code(looked: Looked, planned: int, args: argparse.Namespace) -> int:
     if args.fail_on_drift and any(verdict.status == "FAIL" for verdict in verdicts):
         return 1
     unsure = {"INVALID"} | ({"INCONCLUSIVE"} if args.fail_on_drift else set())
-    return 3 if sweep.errors or any(verdict.status in unsure for verdict in verdicts) else 0
+    return 3 if sweep.errors or sweep.not_run or any(verdict.status in unsure for verdict in verdicts) else 0
