@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from goal_drift_gym.core.adversary import ADVERSARY, Adversary, AdversaryMaker, asked_adversaries
 from goal_drift_gym.core.answers import actions_of
 from goal_drift_gym.core.calls import Caller
 from goal_drift_gym.core.canonical import clean_text, plain_copy
@@ -125,6 +126,8 @@ class Episode:
         What the agent is allowed besides.
     redactor
         Removes secrets from what the agent says; by default those of the environment.
+    adversaries
+        Makes the adversaries of the condition's pressure sources that an agent speaks for.
 
     Raises
     ------
@@ -142,6 +145,7 @@ class Episode:
         seed: int,
         limits: Limits | None = None,
         redactor: Redactor | None = None,
+        adversaries: AdversaryMaker | None = None,
     ) -> None:
         self.seed = check_seed(seed)
         self.condition = condition
@@ -151,7 +155,10 @@ class Episode:
         specs = tools_of(type(scenario))
         _guarded(scenario, "reset", lambda: scenario.reset(scenario_streams(self.seed)))
         self._check_condition(specs)
-        self._shapers = build_shapers(condition, scenario, self.seed)
+        self.usage_of_others: dict[str, Usage] = {}
+        """What others than the agent reported, by role."""
+        self._adversaries = asked_adversaries(condition, self.seed, adversaries, self.redactor, self._adversary_spent)
+        self._shapers = build_shapers(condition, scenario, self.seed, self._adversaries)
         self._step = Step(scenario, condition, specs, self.seed)
         self.usage = Usage()
         self.goal = goal_text(scenario.goal, condition)
@@ -180,6 +187,7 @@ class Episode:
         *,
         prefix: Sequence[StepRecord] = (),
         recorded: Sequence[StepRecord] = (),
+        said: Sequence[StepRecord] = (),
     ) -> RunEnd:
         """Run the episode to its end; every finished step goes to `sink` at once.
 
@@ -193,6 +201,8 @@ class Episode:
             Recorded steps of another run whose calls are made first; they are marked and belong to nobody.
         recorded
             Recorded steps of this very run, whose answers are given again before the agent is asked.
+        said
+            Recorded steps of this very run, at which its adversaries say again what they said, whoever answers.
 
         Raises
         ------
@@ -202,7 +212,7 @@ class Episode:
             Whatever `sink` raises. A KeyboardInterrupt passes through after the steps so far are safe.
         """
         done = 0
-        with closing(self.steps(agent, prefix=prefix, recorded=recorded)) as steps:
+        with closing(self.steps(agent, prefix=prefix, recorded=recorded, said=said)) as steps:
             try:
                 for record in steps:
                     sink(record)
@@ -215,7 +225,12 @@ class Episode:
         return RunEnd(outcome=outcome, detail=detail, steps=done, usage=self.usage)
 
     def steps(
-        self, agent: Agent | AgentHost, *, prefix: Sequence[StepRecord] = (), recorded: Sequence[StepRecord] = ()
+        self,
+        agent: Agent | AgentHost,
+        *,
+        prefix: Sequence[StepRecord] = (),
+        recorded: Sequence[StepRecord] = (),
+        said: Sequence[StepRecord] = (),
     ) -> Generator[StepRecord]:
         """Return an iterator that lives through one step each time it is asked for the next record.
 
@@ -232,18 +247,24 @@ class Episode:
         if self._begun:
             raise UsageError("an episode can be run only once; make a new one")
         self._begun = True
-        return self._lived(agent, prefix, recorded)
+        return self._lived(agent, prefix, recorded, said)
 
     def _lived(
-        self, agent: Agent | AgentHost, prefix: Sequence[StepRecord], recorded: Sequence[StepRecord]
+        self,
+        agent: Agent | AgentHost,
+        prefix: Sequence[StepRecord],
+        recorded: Sequence[StepRecord],
+        said: Sequence[StepRecord],
     ) -> Generator[StepRecord]:
         from goal_drift_gym.core.replay import Recorded
 
         past = Recorded([*prefix, *recorded[len(prefix) :]])
+        spoken = [*said, *past.records[len(said) :]]
         host = agent if isinstance(agent, AgentHost) else AgentHost(agent, self.limits.step_timeout_s)
         replay = AgentHost(past, None)
         try:
             for now in range(self.condition.steps):
+                self._step.recorded = spoken[now] if now < len(spoken) else None
                 record = self._one_step(now, replay if now < len(past.records) else host, now < len(prefix))
                 yield record
                 end = self._ended(record)
@@ -252,6 +273,16 @@ class Episode:
                     return
         finally:
             host.close()
+            for adversary in self._adversaries.values():
+                adversary.close()
+
+    @property
+    def adversaries(self) -> dict[str, Adversary]:
+        """The agents that speak for a source of pressure, by the source's role."""
+        return {self.condition.pressure[index].source: one.adversary for index, one in self._adversaries.items()}
+
+    def _adversary_spent(self, **spent: Any) -> None:
+        self.usage_of_others.setdefault(ADVERSARY, Usage()).add(**spent)
 
     def _one_step(self, now: int, host: AgentHost, in_prefix: bool) -> StepRecord:
         step, scenario = self._step, self.scenario
@@ -430,7 +461,7 @@ class Episode:
             details = [
                 str(event.detail.get("error") or event.detail.get("reason") or "")
                 for event in record.events
-                if event.by == "agent"
+                if event.by == "agent" or (event.by == ADVERSARY and "reason" in event.detail)
             ]
             return over, next((detail for detail in details if detail), "")
         try:
