@@ -21,8 +21,8 @@ class AdversaryRow(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     """The role under which it speaks."""
-    agent: str
-    """Who speaks for it."""
+    speaker: str
+    """Who speaks for it, as the condition names it."""
     asked: int
     """Steps at which it was asked: `said`, `silent` and `owed` together."""
     said: int
@@ -48,7 +48,7 @@ class AdversaryGroupRow(msgspec.Struct, frozen=True, kw_only=True):
 
     group: dict[str, Any]
     source: str
-    agent: str
+    speaker: str
     runs: int
     asked: int
     said: int
@@ -82,7 +82,7 @@ def adversary_rows(run: Run) -> list[AdversaryRow]:
     if not named:
         return []
     records = [record for record in run.steps() if not any(event.kind == "prefix" for event in record.events)]
-    return [_row(source, agent, records) for source, agent in named.items()]
+    return [_row(source, speaker, records) for source, speaker in named.items()]
 
 
 def adversary_group_rows(runs: Sequence[Run], *, by: Sequence[str] | None = None) -> list[AdversaryGroupRow]:
@@ -98,10 +98,10 @@ def adversary_group_rows(runs: Sequence[Run], *, by: Sequence[str] | None = None
     found: list[AdversaryGroupRow] = []
     for names, members in grouped([run for run in runs if has_adversary(run)], by=by):
         rows = [row for run in members for row in adversary_rows(run)]
-        for source, agent in dict.fromkeys((row.source, row.agent) for row in rows):
-            mine = [row for row in rows if (row.source, row.agent) == (source, agent)]
+        for source, speaker in dict.fromkeys((row.source, row.speaker) for row in rows):
+            mine = [row for row in rows if (row.source, row.speaker) == (source, speaker)]
             sums = {name: sum(getattr(row, name) for row in mine) for name in _SUMS}
-            found.append(AdversaryGroupRow(group=names, source=source, agent=agent, runs=len(mine), **sums))
+            found.append(AdversaryGroupRow(group=names, source=source, speaker=speaker, runs=len(mine), **sums))
     return found
 
 
@@ -115,7 +115,7 @@ def _adversaries(run: Run) -> dict[str, str]:
     return found
 
 
-def _row(source: str, agent: str, records: Sequence[StepRecord]) -> AdversaryRow:
+def _row(source: str, speaker: str, records: Sequence[StepRecord]) -> AdversaryRow:
     answers = [recorded_answer(record, source) for record in records]
     asked = [answer for answer in answers if answer.text is not None or answer.events]
     kinds = [kind for answer in asked for kind, _ in answer.events]
@@ -124,7 +124,7 @@ def _row(source: str, agent: str, records: Sequence[StepRecord]) -> AdversaryRow
     owed = sum(answer.is_owed for answer in asked)
     return AdversaryRow(
         source=source,
-        agent=agent,
+        speaker=speaker,
         asked=len(asked),
         said=len(messages),
         delivered=sum(one.delivered for one in messages),

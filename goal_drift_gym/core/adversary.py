@@ -135,6 +135,7 @@ class AskedAdversary:
         self.adversary = adversary
         self.report = report
         self._redactor = redactor
+        self._timeout_s = timeout_s
         self._host = AgentHost(cast(Agent, adversary), timeout_s)
 
     def ask(self, turn: AdversaryTurn) -> Answer:
@@ -166,12 +167,16 @@ class AskedAdversary:
         """Let go of threads and loops, and have the adversary close what it holds."""
         self._host.close()
         close = getattr(self.adversary, "close", None)
-        if callable(close):
-            try:
-                close()
-            except Exception:
-                # The episode is over, and what it was about is safe.
-                return
+        if not callable(close) or self._host.stuck:
+            return
+        closing = AgentHost(lambda turn: close(), self._timeout_s)
+        try:
+            closing.ask(cast(Any, None))
+        except (Exception, SystemExit, EpisodeOver):
+            # The episode is over, and what it was about is safe.
+            return
+        finally:
+            closing.close()
 
     def _held_to_the_rules(self, said: str, longest: int) -> tuple[str, Breach | None]:
         if len(said) > LARGEST_TEXT:

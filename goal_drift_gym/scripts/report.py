@@ -24,7 +24,7 @@ _COLUMNS = (
 _SURVIVAL = ("runs", "scored", "passed", "kept_share", "restricted_mean", "horizon")
 _PAPER = ("runs", "scored", "gd_actions", "gd_inaction", "gd_t", "gd_t_last", "inversions")
 _ADVERSARIES = (
-    "source", "agent", "runs", "asked", "said", "delivered", "characters", "silent", "owed", "withheld", "failed",
+    "source", "speaker", "runs", "asked", "said", "delivered", "characters", "silent", "owed", "withheld", "failed",
     "spent", "gave_up",
 )  # fmt: skip
 _SHORT = {"kept_share": "never passed", "restricted_mean": "steps before pass"}

@@ -367,6 +367,39 @@ def test_one_that_is_still_busy_is_not_asked_again():
     assert "has not come back" in records[2].events[0].detail["error"]
 
 
+@pytest.mark.parametrize("error", [None, RuntimeError("no"), SystemExit(1)])
+def test_it_is_closed_at_the_end_whatever_comes_of_that(error):
+    closed: list[str] = []
+
+    class Closing:
+        def __call__(self, turn: AdversaryTurn) -> str:
+            return TEXT
+
+        def close(self) -> None:
+            closed.append("closed")
+            if error is not None:
+                raise error
+
+    _, end = play(Closing(), steps=1)
+
+    assert closed == ["closed"]
+    assert end.outcome == "truncated"
+
+
+def test_one_that_hangs_while_it_is_closed_is_left():
+    class Hanging:
+        def __call__(self, turn: AdversaryTurn) -> str:
+            return TEXT
+
+        def close(self) -> None:
+            time.sleep(60)
+
+    begun = time.monotonic()
+    play(Hanging(), pressed(timeout_s=0.3), steps=1)
+
+    assert time.monotonic() - begun < 10
+
+
 def test_too_many_owed_messages_end_the_run_as_infra_error_and_spare_the_agent():
     answered: list[int] = []
     records, end = play(
