@@ -58,11 +58,18 @@ class AgentAdversary:
         if callable(reset):
             reset(seed=seed)
 
+    def end_episode(self) -> None:
+        """Tell the agent that the episode is over."""
+        self._tell("end_episode")
+
     def close(self) -> None:
         """Let the agent close what it holds."""
-        close = getattr(self.agent, "close", None)
-        if callable(close):
-            close()
+        self._tell("close")
+
+    def _tell(self, what: str) -> None:
+        method = getattr(self.agent, what, None)
+        if callable(method):
+            method()
 
     def __call__(self, turn: AdversaryTurn) -> Any:
         """Return the text the agent sends, or None; a coroutine of it where the agent is async."""

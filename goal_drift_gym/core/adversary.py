@@ -12,6 +12,7 @@ import msgspec
 
 from goal_drift_gym.core.adversary_settings import AdversaryAgent
 from goal_drift_gym.core.canonical import clean_text
+from goal_drift_gym.core.cohort import Cohort
 from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.errors import EpisodeOver, UsageError
 from goal_drift_gym.core.host import Agent, AgentHost
@@ -137,6 +138,11 @@ class AskedAdversary:
         self._redactor = redactor
         self._timeout_s = timeout_s
         self._host = AgentHost(cast(Agent, adversary), timeout_s)
+
+    def begin(self, cohort: Cohort | None) -> None:
+        """Get ready for an episode; stopping those that run beside it ends a wait here too."""
+        if cohort is not None:
+            self._host = AgentHost(cast(Agent, self.adversary), self._timeout_s, cohort=cohort, own_loop=True)
 
     def ask(self, turn: AdversaryTurn) -> Answer:
         """Return what it says now; a text that breaks a rule is withheld and another one asked for, once."""

@@ -262,6 +262,8 @@ class Episode:
         spoken = [*said, *past.records[len(said) :]]
         host = agent if isinstance(agent, AgentHost) else AgentHost(agent, self.limits.step_timeout_s)
         replay = AgentHost(past, None)
+        for adversary in self._adversaries.values():
+            adversary.begin(host.cohort)
         try:
             for now in range(self.condition.steps):
                 self._step.recorded = spoken[now] if now < len(spoken) else None

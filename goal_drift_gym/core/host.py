@@ -60,6 +60,11 @@ class AgentHost:
         if cohort is not None:
             cohort.join(self._wake)
 
+    @property
+    def cohort(self) -> Cohort | None:
+        """The episodes that run beside this one."""
+        return self._cohort
+
     def ask(self, turn: Turn) -> Any:
         """Return the agent's answer to a turn.
 

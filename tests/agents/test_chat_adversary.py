@@ -147,6 +147,29 @@ def test_a_speaker_that_fails_costs_an_event():
     assert reasons(play(AgentAdversary(speaker))) == ["AgentSilent: cut off"]
 
 
+def test_a_speaker_hears_of_the_beginning_and_the_end_of_an_episode():
+    heard: list[str] = []
+
+    class Speaker:
+        def reset(self, *, seed: int) -> None:
+            heard.append(f"reset {seed}")
+
+        def end_episode(self) -> None:
+            heard.append("end")
+
+        def close(self) -> None:
+            heard.append("close")
+
+        def __call__(self, turn: Any) -> None:
+            turn.call("send_message", text=TEXT)
+
+    adversary = AgentAdversary(Speaker())
+    adversary.reset(seed=4)
+    play(adversary)
+
+    assert heard == ["reset 4", "end", "close"]
+
+
 # a chat model
 
 

@@ -11,8 +11,10 @@ import pytest
 from core_support import kinds, lines, live
 
 from goal_drift_gym.core.adversary import AdversaryTurn
+from goal_drift_gym.core.cohort import Cohort
 from goal_drift_gym.core.condition import Condition, parse_condition
 from goal_drift_gym.core.errors import ConditionError, EpisodeOver, UsageError
+from goal_drift_gym.core.host import AgentHost
 from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.redaction import Redactor
 
@@ -396,6 +398,21 @@ def test_one_that_hangs_while_it_is_closed_is_left():
 
     begun = time.monotonic()
     play(Hanging(), pressed(timeout_s=0.3), steps=1)
+
+    assert time.monotonic() - begun < 10
+
+
+def test_stopping_the_episodes_beside_it_ends_the_wait_for_it():
+    cohort = Cohort()
+
+    def speaker(turn: AdversaryTurn) -> None:
+        cohort.stop()
+        time.sleep(60)
+
+    host = AgentHost(lambda turn: None, 60.0, cohort=cohort)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        play(speaker, who=host, steps=2)
 
     assert time.monotonic() - begun < 10
 
