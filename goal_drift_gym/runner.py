@@ -13,9 +13,11 @@ from typing import Any
 
 import msgspec
 
+from goal_drift_gym.agents.adversary_loading import describe_adversary, make_adversary
 from goal_drift_gym.agents.loading import check_agent, describe_agent, reset_agent
 from goal_drift_gym.consistency import config_difference, metrics_difference
 from goal_drift_gym.core.account import Account, account_of
+from goal_drift_gym.core.adversary import gave_up
 from goal_drift_gym.core.budget import Budget
 from goal_drift_gym.core.cohort import Cohort, Displaced
 from goal_drift_gym.core.condition import Condition, Prefix, override, parse_condition
@@ -103,7 +105,13 @@ class Experiment(msgspec.Struct, frozen=True):
     ) -> Episode:
         """Return a fresh episode of this experiment."""
         return Episode(
-            self.entry.load()(), self.condition, seed=seed, limits=limits, redactor=redactor, account=account
+            self.entry.load()(),
+            self.condition,
+            seed=seed,
+            limits=limits,
+            redactor=redactor,
+            adversaries=make_adversary,
+            account=account,
         )
 
     def config(self, episode: Episode, agent: Agent) -> RunConfig:
@@ -137,7 +145,12 @@ class Experiment(msgspec.Struct, frozen=True):
             seed=episode.seed,
             engine_version=engine_version(),
             limits={"calls_per_turn": episode.limits.calls_per_turn},
+            adversaries=_adversaries(episode) or msgspec.UNSET,
         )
+
+
+def _adversaries(episode: Episode) -> list[dict[str, Any]]:
+    return [describe_adversary(one, source, episode.redactor) for source, one in episode.adversaries.items()]
 
 
 def run_episode(
@@ -262,6 +275,11 @@ def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None, budget: 
             limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S), calls_per_turn=recorded_limits(run).calls_per_turn
         )
         episode = experiment.episode(run.seed, limits=allowed, redactor=redactor, account=account_of(agent, budget))
+        if _adversaries(episode) != (run.config.adversaries or []):
+            raise UsageError(
+                f"{run.path} was made with the adversaries {run.config.adversaries}, not {_adversaries(episode)}; "
+                "fork it to change them"
+            )
         reset_agent(agent, run.seed)
         writer.unfinish()
     except BaseException:
@@ -335,7 +353,7 @@ def _live(
         return _held(writer, episode, records, end, begun=begun, resumed_at=known or None)
 
     try:
-        end = episode.run(host or agent, keep, prefix=prefix, recorded=() if driven_again else recorded)
+        end = episode.run(host or agent, keep, prefix=prefix, recorded=() if driven_again else recorded, said=recorded)
     except BaseException as error:
         failed = isinstance(error, RunRecordError)
         detail = str(error) if isinstance(error, (RunRecordError, Displaced)) else ""
@@ -408,8 +426,9 @@ def _prefix_records(experiment: Experiment, seed: int) -> list[StepRecord]:
     if len(records) < prefix.steps:
         raise UsageError(f"prefix.steps = {prefix.steps}, but {prefix.run} has only {len(records)} steps")
     for record in records:
-        if record.outcome == "error":
+        if record.outcome == "error" or gave_up(record):
+            who = "agent" if record.outcome == "error" else "adversary"
             raise UsageError(
-                f"prefix.steps = {prefix.steps}, but the agent of {prefix.run} failed at step {record.step}; use fewer"
+                f"prefix.steps = {prefix.steps}, but the {who} of {prefix.run} failed at step {record.step}; use fewer"
             )
     return records

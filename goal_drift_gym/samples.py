@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from goal_drift_gym.core.rundir import Run
+from goal_drift_gym.core.rundir import Run, RunConfig
 from goal_drift_gym.eval.limits import metric_names
 from goal_drift_gym.eval.verdict import SeedResult
 from goal_drift_gym.judging import GroupKey, counting_runs, group_runs, seed_result, shared_settings
@@ -55,6 +55,14 @@ def samples_of(runs: Iterable[Run]) -> list[Sample]:
     return [_sample(key, counting_runs(members)) for key, members in group_runs(runs).items()]
 
 
+def is_repeatable(config: RunConfig) -> bool:
+    """Return whether the agent of a run, and who speaks for its pressure, answer the same question in the same way."""
+    agent = config.agent
+    return (agent.get("kind") == REFERENCE_KIND or agent.get("deterministic") is True) and all(
+        one.get("deterministic") is True for one in config.adversaries or []
+    )
+
+
 def _sample(key: GroupKey, runs: list[Run]) -> Sample:
     first = runs[0].config
     imported = is_imported(runs[0])
@@ -63,7 +71,7 @@ def _sample(key: GroupKey, runs: list[Run]) -> Sample:
         settings={} if imported else shared_settings(runs[0]),
         steps=_steps(runs) if imported else first.condition.get("steps"),
         engine_version=first.engine_version,
-        repeatable=first.agent.get("kind") == REFERENCE_KIND or first.agent.get("deterministic") is True,
+        repeatable=is_repeatable(first),
         commits=sorted({commit for commit in map(_commit, runs) if commit is not None}, key=_order),
         results=[_limitable(seed_result(run)) for run in runs],
     )

@@ -112,7 +112,8 @@ def add_options(parser: pytest.Parser) -> None:
         dest="drift_agent",
         metavar="AGENT",
         type=_argument(given),
-        help="agent of tests without a drift_agent fixture of their own: a reference agent, package.module:name or exec:COMMAND",
+        help="agent of tests without a drift_agent fixture of their own: a reference agent, package.module:name or "
+        "exec:COMMAND",
     )
     group.addoption(
         "--drift-condition",

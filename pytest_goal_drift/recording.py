@@ -56,11 +56,10 @@ def _chosen(flat: dict[str, Scalar], names: Iterable[str]) -> dict[str, Any]:
 
 def _matched(run: DriftRun, twin: DriftRun) -> bool:
     from goal_drift_gym.core.condition import parse_condition
-    from goal_drift_gym.samples import REFERENCE_KIND
+    from goal_drift_gym.samples import is_repeatable
     from pytest_goal_drift.twinning import is_reactive
 
-    agent = run.config.agent
-    repeatable = agent.get("kind") == REFERENCE_KIND or agent.get("deterministic") is True
+    repeatable = is_repeatable(run.config) and is_repeatable(twin.config)
     conditions = [parse_condition(side.config.condition) for side in (run, twin)]
     worlds = {run.result.world, twin.result.world}
     return repeatable and not any(map(is_reactive, conditions)) and len(worlds) == 1 and None not in worlds

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from goal_drift_gym.core.adversary_settings import RESERVED_ROLES, AdversaryAgent, adversary_faults
 from goal_drift_gym.core.canonical import canonical_json, prepare_type, sha256_hex
 from goal_drift_gym.core.errors import ConditionError, did_you_mean
 
@@ -75,6 +76,13 @@ class Pressure(_Settings, frozen=True, kw_only=True):
     """Own texts instead of the pool, for the goals as they are."""
     texts_swapped: list[str] | None = None
     """Own texts for swapped goals; as many as `texts`, so that the dose is equal."""
+    adversary: AdversaryAgent | msgspec.UnsetType = msgspec.UNSET
+    """Who writes the messages instead, while the episode runs. Left out of what is written where there is nobody."""
+
+    @property
+    def reactive(self) -> bool:
+        """Whether its messages depend on what the agent did."""
+        return self.schedule.reactive or bool(self.adversary)
 
 
 class Shocks(_Settings, frozen=True, kw_only=True):
@@ -384,6 +392,8 @@ def _check_effects(condition: Condition, where: str) -> None:
     for index, pressure in enumerate(condition.pressure):
         _check_schedule(pressure.schedule, f"{where}: pressure[{index}].schedule", condition.steps)
         _check_pressure(pressure, f"{where}: pressure[{index}]")
+        if pressure.adversary:
+            _check_adversary(condition.pressure, index, pressure.adversary, f"{where}: pressure[{index}]")
     if condition.shocks is not None:
         _check_schedule(condition.shocks.schedule, f"{where}: shocks.schedule", condition.steps)
         if condition.shocks.schedule.reactive:
@@ -403,9 +413,14 @@ def _check_tables(condition: Condition, refuse: Any) -> None:
     if panels is not None:
         if not (panels.hidden or panels.tool_only or panels.hidden_above):
             refuse("panels", "changes nothing; name panels in hidden, tool_only or hidden_above")
-        if panels.hidden_above and not condition.pressure:
-            refuse("panels.hidden_above", "needs a [[pressure]] source: without one no panel would ever be hidden")
-        strongest = max((max(source.intensity, source.ramp_to or 0.0) for source in condition.pressure), default=0.0)
+        # Whether an adversary speaks is not known yet when the panels are made.
+        sources = [source for source in condition.pressure if not source.adversary]
+        if panels.hidden_above and not sources:
+            refuse(
+                "panels.hidden_above",
+                "needs a [[pressure]] source without an adversary: without one no panel would ever be hidden",
+            )
+        strongest = max((max(source.intensity, source.ramp_to or 0.0) for source in sources), default=0.0)
         for name, limit in panels.hidden_above.items():
             if limit >= strongest:
                 refuse(f"panels.hidden_above.{name}", f"= {limit} is never passed: no pressure exceeds {strongest}")
@@ -510,3 +525,22 @@ def _check_pressure(pressure: Pressure, where: str) -> None:
         raise ConditionError(f"{where}.ramp_to = {pressure.ramp_to} is the intensity itself; leave it out")
     if pressure.pool == "affirm" and pressure.ramp_to is not None:
         raise ConditionError(f'{where}.ramp_to does nothing with pool = "affirm", which has no tiers')
+
+
+def _check_adversary(sources: list[Pressure], index: int, adversary: AdversaryAgent, where: str) -> None:
+    source = sources[index]
+    for key in ("texts", "texts_swapped"):
+        if getattr(source, key) is not None:
+            raise ConditionError(f"{where}.{key} does nothing beside an adversary, which writes its own texts")
+    if source.pool != "push":
+        raise ConditionError(f"{where}.pool does nothing beside an adversary, which writes its own texts")
+    if source.source in RESERVED_ROLES:
+        raise ConditionError(f"{where}.source = {source.source!r} is the role of the goal and of notices; give another")
+    for other, one in enumerate(sources):
+        if other != index and one.source == source.source:
+            raise ConditionError(
+                f"{where}.source = {source.source!r} is also that of pressure[{other}]; an adversary needs a role of "
+                "its own, by which its messages are known"
+            )
+    for key, why in adversary_faults(adversary):
+        raise ConditionError(f"{where}.adversary.{key} {why}")

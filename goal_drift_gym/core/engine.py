@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from goal_drift_gym.core.account import Account
+from goal_drift_gym.core.adversary import ADVERSARY, Adversary, AdversaryMaker, asked_adversaries
 from goal_drift_gym.core.answers import actions_of
 from goal_drift_gym.core.calls import Caller
 from goal_drift_gym.core.canonical import clean_text, plain_copy
@@ -129,6 +130,8 @@ class Episode:
         Removes secrets from what the agent says; by default those of the environment.
     account
         Counts what the episode spends, against a budget where there is one.
+    adversaries
+        Makes the adversaries of the condition's pressure sources that an agent speaks for.
 
     Raises
     ------
@@ -147,6 +150,7 @@ class Episode:
         limits: Limits | None = None,
         redactor: Redactor | None = None,
         account: Account | None = None,
+        adversaries: AdversaryMaker | None = None,
     ) -> None:
         self.seed = check_seed(seed)
         self.condition = condition
@@ -156,10 +160,11 @@ class Episode:
         specs = tools_of(type(scenario))
         _guarded(scenario, "reset", lambda: scenario.reset(scenario_streams(self.seed)))
         self._check_condition(specs)
-        self._shapers = build_shapers(condition, scenario, self.seed)
-        self._step = Step(scenario, condition, specs, self.seed)
         self.account = Account() if account is None else account
         self.usage = self.account.usage
+        self._adversaries = asked_adversaries(condition, self.seed, adversaries, self.redactor, self._adversary_spent)
+        self._shapers = build_shapers(condition, scenario, self.seed, self._adversaries)
+        self._step = Step(scenario, condition, specs, self.seed)
         self.goal = goal_text(scenario.goal, condition)
         """The goal prompt in the scenario's own words."""
         self._renamer = _renamer(scenario, condition, self.seed)
@@ -186,6 +191,7 @@ class Episode:
         *,
         prefix: Sequence[StepRecord] = (),
         recorded: Sequence[StepRecord] = (),
+        said: Sequence[StepRecord] = (),
     ) -> RunEnd:
         """Run the episode to its end; every finished step goes to `sink` at once.
 
@@ -199,6 +205,8 @@ class Episode:
             Recorded steps of another run whose calls are made first; they are marked and belong to nobody.
         recorded
             Recorded steps of this very run, whose answers are given again before the agent is asked.
+        said
+            Recorded steps of this very run, at which its adversaries say again what they said, whoever answers.
 
         Raises
         ------
@@ -208,7 +216,7 @@ class Episode:
             Whatever `sink` raises. A KeyboardInterrupt passes through after the steps so far are safe.
         """
         done = 0
-        with closing(self.steps(agent, prefix=prefix, recorded=recorded)) as steps:
+        with closing(self.steps(agent, prefix=prefix, recorded=recorded, said=said)) as steps:
             try:
                 for record in steps:
                     sink(record)
@@ -221,7 +229,12 @@ class Episode:
         return RunEnd(outcome=outcome, detail=detail, steps=done, usage=self.usage)
 
     def steps(
-        self, agent: Agent | AgentHost, *, prefix: Sequence[StepRecord] = (), recorded: Sequence[StepRecord] = ()
+        self,
+        agent: Agent | AgentHost,
+        *,
+        prefix: Sequence[StepRecord] = (),
+        recorded: Sequence[StepRecord] = (),
+        said: Sequence[StepRecord] = (),
     ) -> Generator[StepRecord]:
         """Return an iterator that lives through one step each time it is asked for the next record.
 
@@ -238,21 +251,29 @@ class Episode:
         if self._begun:
             raise UsageError("an episode can be run only once; make a new one")
         self._begun = True
-        return self._lived(agent, prefix, recorded)
+        return self._lived(agent, prefix, recorded, said)
 
     def _lived(
-        self, agent: Agent | AgentHost, prefix: Sequence[StepRecord], recorded: Sequence[StepRecord]
+        self,
+        agent: Agent | AgentHost,
+        prefix: Sequence[StepRecord],
+        recorded: Sequence[StepRecord],
+        said: Sequence[StepRecord],
     ) -> Generator[StepRecord]:
         from goal_drift_gym.core.replay import Recorded
 
         past = Recorded([*prefix, *recorded[len(prefix) :]])
+        spoken = [*said, *past.records[len(said) :]]
         host = agent if isinstance(agent, AgentHost) else AgentHost(agent, self.limits.step_timeout_s)
         account = self.account
         if account.limits_time:
             host.limit_time(account.left_s)
         replay = AgentHost(past, None)
+        for adversary in self._adversaries.values():
+            adversary.begin(host.cohort)
         try:
             for now in range(self.condition.steps):
+                self._step.recorded = spoken[now] if now < len(spoken) else None
                 asked = replay if now < len(past.records) else host
                 reached = account.begin_turn() if asked is host else None
                 if reached is not None:
@@ -266,6 +287,16 @@ class Episode:
                     return
         finally:
             host.close()
+            for adversary in self._adversaries.values():
+                adversary.close()
+
+    @property
+    def adversaries(self) -> dict[str, Adversary]:
+        """The agents that speak for a source of pressure, by the source's role."""
+        return {self.condition.pressure[index].source: one.adversary for index, one in self._adversaries.items()}
+
+    def _adversary_spent(self, **spent: Any) -> None:
+        self.account.add(role=ADVERSARY, **spent)
 
     def _one_step(self, now: int, host: AgentHost, in_prefix: bool) -> StepRecord:
         step, scenario = self._step, self.scenario
@@ -452,7 +483,7 @@ class Episode:
             details = [
                 str(event.detail.get("error") or event.detail.get("reason") or "")
                 for event in record.events
-                if event.by == "agent"
+                if event.by == "agent" or (event.by == ADVERSARY and "reason" in event.detail)
             ]
             return over, next((detail for detail in details if detail), "")
         try:

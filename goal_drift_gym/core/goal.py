@@ -5,8 +5,24 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import msgspec
+
 from goal_drift_gym.core.condition import Condition
-from goal_drift_gym.core.protocol import GoalSpec
+from goal_drift_gym.core.protocol import GoalSpec, Wording
+
+
+class Direction(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two goals, as something to push toward."""
+
+    name: str
+    wording: Wording
+
+
+def directions(spec: GoalSpec, *, swapped: bool) -> tuple[Direction, Direction]:
+    """Return the goal that pressure pushes toward and the one that alignment is measured against."""
+    system = Direction(name=spec.system_name, wording=spec.system)
+    competing = Direction(name=spec.competing_name, wording=spec.competing)
+    return (system, competing) if swapped else (competing, system)
 
 
 def goal_text(spec: GoalSpec, condition: Condition) -> str:

@@ -65,6 +65,11 @@ class AgentHost:
         """Wait no longer than a budget allows; `left_s` says how long, which may become more while the agent works."""
         self._left_s = None if getattr(self._agent, "runs_inline", False) else left_s
 
+    @property
+    def cohort(self) -> Cohort | None:
+        """The episodes that run beside this one."""
+        return self._cohort
+
     def ask(self, turn: Turn) -> Any:
         """Return the agent's answer to a turn.
 

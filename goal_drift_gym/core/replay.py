@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from goal_drift_gym.core.adversary import nobody
 from goal_drift_gym.core.canonical import line_json
 from goal_drift_gym.core.condition import parse_condition
 from goal_drift_gym.core.engine import Episode, Limits, Replayed, Unusable
@@ -78,7 +79,9 @@ def replayed_lines(run: Run, scenario: Scenario) -> Iterator[tuple[bytes | None,
     records = list(run.steps())
     lines: list[bytes] = []
     config = run.config
-    episode = Episode(scenario, parse_condition(config.condition), seed=config.seed, limits=recorded_limits(run))
+    condition = parse_condition(config.condition)
+    # Adversaries say what they said; one that would be asked beyond the record is asked in vain.
+    episode = Episode(scenario, condition, seed=config.seed, limits=recorded_limits(run), adversaries=nobody)
     prefix = prefix_length(records)
 
     def keep(record: StepRecord) -> None:

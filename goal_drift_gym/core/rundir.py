@@ -25,6 +25,7 @@ from typing import Any
 
 import msgspec
 
+from goal_drift_gym.core.adversary import gave_up
 from goal_drift_gym.core.canonical import canonical_json, line_json, prepare_type, sha256_hex
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.provenance import utc_now
@@ -65,6 +66,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     seed: int
     engine_version: str
     limits: dict[str, Any]
+    adversaries: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    """The agents that speak for sources of pressure; left out where there is none."""
 
     @cached_property
     def config_hash(self) -> str:
@@ -124,8 +127,8 @@ class RunWriter:
     def reopen(cls, run: Run, redactor: Redactor) -> tuple[RunWriter, list[StepRecord]]:
         """Open an unfinished run to go on with it.
 
-        A torn last line is cut off, and so are steps at the end in which the agent's transport failed for good:
-        they are asked again.
+        A torn last line is cut off, and so are steps at the end in which the agent's transport failed for good, or an
+        adversary did: they are asked again.
 
         Returns
         -------
@@ -145,7 +148,7 @@ class RunWriter:
             _lock(descriptor, run.path)
             records = list(run.steps())
             lines = list(run.step_lines())
-            while records and _unavailable(records[-1]):
+            while records and (_unavailable(records[-1]) or gave_up(records[-1])):
                 del records[-1], lines[-1]
             whole = b"".join(lines)
             os.ftruncate(descriptor, len(whole))

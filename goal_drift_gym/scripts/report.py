@@ -23,6 +23,10 @@ _COLUMNS = (
 
 _SURVIVAL = ("runs", "scored", "passed", "kept_share", "restricted_mean", "horizon")
 _PAPER = ("runs", "scored", "gd_actions", "gd_inaction", "gd_t", "gd_t_last", "inversions")
+_ADVERSARIES = (
+    "source", "speaker", "runs", "asked", "said", "delivered", "characters", "silent", "owed", "withheld", "failed",
+    "spent", "gave_up",
+)  # fmt: skip
 _SHORT = {"kept_share": "never passed", "restricted_mean": "steps before pass"}
 
 
@@ -51,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="mean drift over the last N steps of each group, 0 to 1, with its SE",
     )
+    shape.add_argument(
+        "--adversaries",
+        action="store_true",
+        help="of each group: adversaries that an agent speaks for, how often they were asked and what became of it",
+    )
     parser.add_argument(
         "--by",
         metavar="LABELS",
@@ -65,10 +74,11 @@ def run(args: argparse.Namespace) -> int:
     from goal_drift_gym.core.errors import RunRecordError
     from goal_drift_gym.tables import run_row
 
-    in_groups = args.group or args.survival or args.paper_metrics or args.last_steps is not None
+    further = args.survival or args.paper_metrics or args.adversaries
+    in_groups = args.group or further or args.last_steps is not None
     by = None if args.by is None else comma_list([args.by])
     if by is not None and not in_groups:
-        raise UsageError("--by goes with --group, --survival, --paper-metrics or --last-steps")
+        raise UsageError("--by goes with --group, --survival, --paper-metrics, --adversaries or --last-steps")
     runs: list[Run] = []
     damaged = False
     for found in runs_at(args.runs):
@@ -83,22 +93,41 @@ def run(args: argparse.Namespace) -> int:
         damaged |= _last_steps(runs, args, by)
     elif args.group:
         print_groups(runs, args.format, by, longer=True)
-    elif args.survival or args.paper_metrics:
+    elif further:
         _further(runs, args, by)
     else:
         columns = _COLUMNS if args.format == "table" else ("path", *_COLUMNS)
         rows = [run_row(found) for found in runs]
         records(args.format, columns, [[getattr(row, name) for name in columns] for row in rows])
+    _note_adversaries(runs, args)
     return 3 if damaged else 0
 
 
+def _note_adversaries(runs: list[Run], args: argparse.Namespace) -> None:
+    from goal_drift_gym.adversaries import has_adversary
+
+    count = sum(map(has_adversary, runs))
+    if count and not args.adversaries:
+        note(
+            f"in {count} of {len(runs)} runs an agent wrote pressure as the episode went (reactive: it differs between "
+            "agents and runs); --adversaries shows what became of it"
+        )
+
+
 def _further(runs: list[Run], args: argparse.Namespace, by: list[str] | None) -> None:
+    from goal_drift_gym.adversaries import adversary_group_rows
     from goal_drift_gym.reporting import paper_rows, survival_rows
     from goal_drift_gym.tables import STANDARD_GROUP
 
     names = list(STANDARD_GROUP) if by is None else by
-    rows: list[Any] = [*(survival_rows if args.survival else paper_rows)(runs, by=by)]
-    columns = _SURVIVAL if args.survival else _PAPER
+    rows: list[Any]
+    columns: tuple[str, ...]
+    if args.survival:
+        rows, columns = [*survival_rows(runs, by=by)], _SURVIVAL
+    elif args.paper_metrics:
+        rows, columns = [*paper_rows(runs, by=by)], _PAPER
+    else:
+        rows, columns = [*adversary_group_rows(runs, by=by)], _ADVERSARIES
     if args.survival and args.format == "json":
         columns = (*columns, "curve")
     short = _SHORT if args.format == "table" else {}

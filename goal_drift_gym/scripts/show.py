@@ -66,7 +66,10 @@ def _show_run(run: Run, args: argparse.Namespace) -> int:
         record = msgspec.to_builtins(_step(run, args.step))
         (as_json if args.format == "json" else _tree)(record)
         return 0
+    from goal_drift_gym.adversaries import adversary_rows
+
     steps = list(run.steps())
+    adversaries = msgspec.to_builtins(adversary_rows(run))
     if args.format == "json":
         as_json(
             {
@@ -75,6 +78,7 @@ def _show_run(run: Run, args: argparse.Namespace) -> int:
                 "outcome": run.outcome,
                 "metrics": run.metrics,
                 "meta": run.meta,
+                "adversaries": adversaries,
                 "torn_last_line": run.torn,
                 "steps": [_row(record) for record in steps],
             }
@@ -85,6 +89,10 @@ def _show_run(run: Run, args: argparse.Namespace) -> int:
     _tree({"path": str(run.path), "config": config, "tools": [tool.get("name") for tool in run.config.tools]})
     say()
     _tree({"outcome": run.outcome or "unfinished", "detail": (run.meta or {}).get("detail"), "metrics": run.metrics})
+    if adversaries:
+        say()
+        say("pressure written by an agent as the episode went (reactive):")
+        _tree(adversaries, "  ")
     say()
     rows = [_row(record) for record in steps]
     columns = ["step", "outcome", "phase", "calls", "alignment", "commission", "omission", "violations", "events"]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from goal_drift_gym.agents.reference import named_things
+from goal_drift_gym.core.adversary import nobody
 from goal_drift_gym.core.canonical import canonical_json, clean_args, clean_text, line_json
 from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.engine import Episode
@@ -143,7 +144,8 @@ class Drive:
         self.scenario_class = scenario_class
         self.condition = condition
         self.seed = seed
-        self.episode = Episode(scenario_class(), condition, seed=seed)
+        # Whoever speaks for a source of pressure stays silent: it is the scenario that is looked at, at no cost.
+        self.episode = Episode(scenario_class(), condition, seed=seed, adversaries=nobody)
         self.script: list[list[ScriptedCall]] = []
         """The calls of each turn so far, those of a turn that failed included."""
         self.records: list[StepRecord] = []
@@ -215,7 +217,7 @@ class Drive:
 
     def _again(self, condition: Condition) -> list[StepRecord]:
         """Return the records of a fresh episode in which the same calls are made."""
-        episode = Episode(self.scenario_class(), condition, seed=self.seed)
+        episode = Episode(self.scenario_class(), condition, seed=self.seed, adversaries=nobody)
         steps = episode.steps(_nobody, recorded=self.records)
         try:
             return list(islice(steps, len(self.records)))

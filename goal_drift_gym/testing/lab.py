@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from goal_drift_gym.agents.adversary_loading import make_adversary
 from goal_drift_gym.agents.reference import REFERENCE_AGENTS, ReferenceAgent, named_things, random_arguments
 from goal_drift_gym.core.canonical import line_json
 from goal_drift_gym.core.condition import Condition, override
@@ -87,7 +88,10 @@ class Lab:
     def fresh(self, condition: Condition, agent: str | Callable[[], ReferenceAgent]) -> Lived:
         """Return the episode of an agent, lived anew."""
         make = REFERENCE_AGENTS[agent] if isinstance(agent, str) else agent
-        return Lived(Episode(self.scenario_class(), condition, seed=self.seed, redactor=Redactor([])), make())
+        episode = Episode(
+            self.scenario_class(), condition, seed=self.seed, redactor=Redactor([]), adversaries=make_adversary
+        )
+        return Lived(episode, make())
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -5,10 +5,14 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from goal_drift_gym.core.adversary import AskedAdversary
 from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.errors import ConditionError, did_you_mean
 from goal_drift_gym.core.goal import goal_text
 from goal_drift_gym.core.protocol import Scenario
+from goal_drift_gym.core.shapers.adversary import AdversaryShaper
 from goal_drift_gym.core.shapers.base import EngineTool, Shaper, Step
 from goal_drift_gym.core.shapers.commitment import CommitmentShaper
 from goal_drift_gym.core.shapers.friction import FrictionShaper, TokenBudgetShaper
@@ -24,11 +28,14 @@ from goal_drift_gym.core.shapers.uncertainty import UncertaintyShaper
 __all__ = ["EngineTool", "Shaper", "Step", "build_shapers"]
 
 
-def build_shapers(condition: Condition, scenario: Scenario, seed: int) -> list[Shaper]:
+def build_shapers(
+    condition: Condition, scenario: Scenario, seed: int, adversaries: Mapping[int, AskedAdversary]
+) -> list[Shaper]:
     """Return the shapers a condition asks for, in the order in which they act.
 
     World first (shocks, phases), then what is said (side work, summaries, pressure), then what is seen
-    (scoreboard, uncertainty, panels), then what calls cost (commitment, friction), then what rides on results.
+    (scoreboard, uncertainty, panels), then who says something about it (adversaries, by the index of their source),
+    then what calls cost (commitment, friction), then what rides on results.
 
     Raises
     ------
@@ -50,13 +57,22 @@ def build_shapers(condition: Condition, scenario: Scenario, seed: int) -> list[S
     summaries = wants_summary(condition)
     if summaries is not None:
         shapers.append(summaries)
-    shapers.extend(PressureShaper(setting, index, scenario.texts) for index, setting in enumerate(condition.pressure))
+    shapers.extend(
+        PressureShaper(setting, index, scenario.texts)
+        for index, setting in enumerate(condition.pressure)
+        if not setting.adversary
+    )
     if condition.scoreboard is not None:
         shapers.append(ScoreboardShaper(condition.scoreboard))
     if condition.uncertainty is not None:
         shapers.append(UncertaintyShaper(condition.uncertainty))
     if condition.panels is not None:
         shapers.append(PanelShaper(condition.panels))
+    shapers.extend(
+        AdversaryShaper(setting, setting.adversary, index, scenario, adversaries[index])
+        for index, setting in enumerate(condition.pressure)
+        if setting.adversary
+    )
     if condition.commitment is not None:
         shapers.append(CommitmentShaper(condition.commitment))
     if condition.friction is not None:

@@ -34,8 +34,8 @@ class Step:
     """The step in progress, as shapers see it. One object an episode; the per-step parts are emptied each step."""
 
     __slots__ = (
-        "adversaries", "calls", "condition", "events", "intensity", "last", "late", "messages", "phase", "results",
-        "riding", "run_over", "scenario", "seed", "specs", "step", "swapped",
+        "adversaries", "calls", "condition", "events", "intensity", "last", "late", "messages", "phase", "recorded",
+        "results", "riding", "run_over", "scenario", "seed", "specs", "step", "swapped",
     )  # fmt: skip
 
     def __init__(self, scenario: Scenario, condition: Condition, specs: dict[str, ToolSpec], seed: int) -> None:
@@ -49,6 +49,8 @@ class Step:
         self.late: list[tuple[int, ToolResult]] = []
         """Results on their way: (step at which they arrive, result)."""
         self.phase: str | None = None
+        self.recorded: StepRecord | None = None
+        """This step as it was recorded, where it is driven again."""
         self.run_over: RunOutcome | None = None
         """Set by a shaper to end the run."""
         self.begin(0)

@@ -14,6 +14,16 @@ from goal_drift_gym.core.shapers.base import Shaper, Step, is_due
 from goal_drift_gym.core.tools import ToolSpec
 
 
+def intensity_at(setting: Pressure, now: int, steps: int) -> float:
+    """Return the intensity of a source at a step: constant, or a straight line to `ramp_to` at the last step."""
+    if setting.ramp_to is None:
+        return setting.intensity
+    span = max(1, steps - 1 - setting.schedule.start)
+    share = min(1.0, max(0.0, (now - setting.schedule.start) / span))
+    # Rounded, so that a threshold of 0.6 and a ramp that reaches 0.6 agree.
+    return round(setting.intensity + (setting.ramp_to - setting.intensity) * share, 6)
+
+
 class PressureShaper(Shaper):
     """One source of pressure, with its own schedule and stream."""
 
@@ -27,7 +37,7 @@ class PressureShaper(Shaper):
     def before_turn(self, step: Step) -> None:
         """Speak when the schedule says so."""
         setting = self._setting
-        intensity = self.intensity_at(step.step, step.condition.steps)
+        intensity = intensity_at(setting, step.step, step.condition.steps)
         if intensity <= 0.0 or not is_due(setting.schedule, step, self._purpose):
             return
         pool = self._pool(intensity, step.swapped)
@@ -41,16 +51,6 @@ class PressureShaper(Shaper):
                 setting.source, setting.position, round(intensity, 6), text, in_observation, setting.schedule.reactive
             )
         )
-
-    def intensity_at(self, now: int, steps: int) -> float:
-        """Return the intensity at a step: constant, or a straight line to `ramp_to` at the last step."""
-        setting = self._setting
-        if setting.ramp_to is None:
-            return setting.intensity
-        span = max(1, steps - 1 - setting.schedule.start)
-        share = min(1.0, max(0.0, (now - setting.schedule.start) / span))
-        # Rounded, so that a threshold of 0.6 and a ramp that reaches 0.6 agree.
-        return round(setting.intensity + (setting.ramp_to - setting.intensity) * share, 6)
 
     def _pool(self, intensity: float, swapped: bool) -> Sequence[str]:
         setting, texts = self._setting, self._texts

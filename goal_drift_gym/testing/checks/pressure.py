@@ -124,7 +124,7 @@ def pressure_is_delivered(case: Case) -> Iterator[Finding]:
     missing = set(tools_of(case.scenario_class)) - reader.tools
     if missing and (case.condition.anonymisation is None or not case.condition.anonymisation.vocabulary):
         yield Finding(expected="all tools offered", got=f"without {sorted(missing)}")
-    if not case.condition.pressure:
+    if all(source.reactive for source in case.condition.pressure):
         return
     scheduled = [one for record in lived.records for one in record.adversaries if not one.reactive]
     empty = sum(not one.text.strip() for one in scheduled)
@@ -148,7 +148,8 @@ def pressure_is_delivered(case: Case) -> Iterator[Finding]:
 def yielding_is_seen(case: Case) -> Iterator[Finding]:
     """An agent that yields to messages crosses a limit under pressure, and is flat without."""
     metrics = case.live("pressure_prone").metrics
-    if case.condition.pressure and case.condition.steps >= _ENOUGH_STEPS:
+    # What a reactive source says, and whether it says anything, is its own affair.
+    if any(not source.reactive for source in case.condition.pressure) and case.condition.steps >= _ENOUGH_STEPS:
         if not any(one.kind == "crossed" for one in check_limits(metrics, case.limits)):
             yield Finding(expected="a crossing of a limit", got=f"none: mean {metrics.mean}", agent="pressure_prone")
     elif not case.condition.pressure and metrics.mean != case.live("reference").metrics.mean:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from core_support import agent, kinds, lines, live
 
+from goal_drift_gym.agents.adversary_loading import make_adversary
 from goal_drift_gym.core.condition import Condition, _struct_in
 
 EVERY = {"schedule": {"every": 2}}
@@ -24,6 +25,13 @@ def pressed(*sources: dict[str, Any]) -> dict[str, Any]:
 
 def timed(**schedule: Any) -> dict[str, Any]:
     return pressed({"schedule": schedule})
+
+
+def spoken(
+    agent: str = "talking_adversaries:Telling", schedule: dict[str, Any] | None = None, **settings: Any
+) -> dict[str, Any]:
+    adversary = {"agent": agent, "sees": ["calls", "own_messages"], "messages": 5, "message_characters": 200}
+    return pressed({"schedule": schedule or {"every": 2}, "adversary": {**adversary, **settings}})
 
 
 def reaffirmed(**schedule: Any) -> dict[str, Any]:
@@ -83,6 +91,27 @@ KNOBS: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
         {"goal": {"polarity": "swapped"}, **pressed({**EVERY, "texts": ["own"], "texts_swapped": ["other"]})},
         "reference",
         "adversary",
+    ),
+    ("pressure.adversary.agent", {}, spoken(), "pressure_prone", "adversary"),
+    ("pressure.adversary.settings", spoken(), spoken(settings={"says": "One sees"}), "reference", "adversary"),
+    ("pressure.adversary.sees", spoken(), spoken(sees=["panels"]), "reference", "adversary"),
+    ("pressure.adversary.looks_back", spoken(), spoken(looks_back=2), "reference", "adversary"),
+    ("pressure.adversary.messages", spoken(), spoken(messages=2), "reference", "adversary_spent"),
+    ("pressure.adversary.characters", spoken(), spoken(characters=300), "reference", "adversary_spent"),
+    ("pressure.adversary.message_characters", spoken(), spoken(message_characters=20), "noop", "adversary_withheld"),
+    (
+        "pressure.adversary.timeout_s",
+        spoken(schedule={"at": [1]}, settings={"wait_s": 0.3}),
+        spoken(schedule={"at": [1]}, settings={"wait_s": 0.3}, timeout_s=0.02),
+        "reference",
+        "adversary_failed",
+    ),
+    (
+        "pressure.adversary.faults",
+        spoken("talking_adversaries:Failing"),
+        spoken("talking_adversaries:Failing", faults=1),
+        "reference",
+        "adversary_gave_up",
     ),
     ("shocks.schedule.every", {}, {"shocks": {**EVERY}}, "reference", "shock"),
     ("shocks.schedule.at", {"shocks": {**EVERY}}, {"shocks": {"schedule": {"at": [5]}}}, "reference", "shock"),
@@ -285,7 +314,8 @@ def everything(name: str, settings: dict[str, Any], scenario: str) -> tuple[Any,
         shown.append(msgspec.json.encode([turn.observation, turn.history]))
         return inner(turn)
 
-    records, end = live(spy, named({"steps": 12, **settings}, NAMES[scenario]), scenario=scenario, seed=4)
+    told = named({"steps": 12, **settings}, NAMES[scenario])
+    records, end = live(spy, told, scenario=scenario, seed=4, adversaries=make_adversary)
     return shown, lines(records), end.outcome, kinds(records), [a for r in records for a in r.adversaries]
 
 

@@ -13,7 +13,7 @@ from goal_drift_gym.core.errors import ConditionError, ScenarioError, UsageError
 from goal_drift_gym.core.records import Action, Message, ToolResult
 from goal_drift_gym.core.shapers.anonymisation import Renamer
 from goal_drift_gym.core.shapers.base import Shaper, Step
-from goal_drift_gym.core.shapers.pressure import PressureShaper
+from goal_drift_gym.core.shapers.pressure import intensity_at
 from goal_drift_gym.core.tools import tools_of
 
 
@@ -85,8 +85,7 @@ def test_a_ramp_is_a_straight_line_from_start_to_the_last_step():
     setting = parse_condition(
         {"pressure": [{"schedule": {"every": 1, "start": 2}, "intensity": 0.2, "ramp_to": 1.0}]}
     ).pressure[0]
-    shaper = PressureShaper(setting, 0, Toy.texts)
-    assert [round(shaper.intensity_at(now, 11), 6) for now in (0, 2, 6, 10)] == [0.2, 0.2, 0.6, 1.0]
+    assert [round(intensity_at(setting, now, 11), 6) for now in (0, 2, 6, 10)] == [0.2, 0.2, 0.6, 1.0]
 
 
 def test_a_ramp_to_zero_falls_silent():
