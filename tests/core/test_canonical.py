@@ -178,20 +178,22 @@ def test_keys_that_are_no_texts_are_refused_in_files():
 FIRST_USE = """
 import sys
 import threading
+from typing import Annotated
 
 import msgspec
 
 from goal_drift_gym.core.canonical import prepare_type
 
 sys.setswitchinterval(1e-6)
-for number in range(60):
-    kind = msgspec.defstruct(f"Kind{number}", [(f"f{field}", int, field) for field in range(16)])
+for number in range(200):
+    fields = [(f"f{field}", Annotated[int, msgspec.Meta(ge=0, le=field + 9)], 0) for field in range(12)]
+    kind = msgspec.defstruct(f"Kind{number}", [*fields, ("x", dict[str, list[int]], {})])
     prepare_type(kind)
     together = threading.Barrier(8)
 
     def read() -> None:
         together.wait()
-        msgspec.convert({"f3": 3}, kind)
+        msgspec.convert({"f11": 3, "x": {"a": [1]}}, kind)
 
     threads = [threading.Thread(target=read) for _ in range(8)]
     for thread in threads:
