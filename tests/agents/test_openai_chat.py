@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("openai", reason="the extra `openai` is not installed")
 
 from goal_drift_gym.agents.openai_chat import OpenAIChatAgent
+from goal_drift_gym.agents.rate_limit import limiter_of
 from goal_drift_gym.core.condition import override
 from goal_drift_gym.core.engine import Episode, RunEnd
 from goal_drift_gym.core.errors import MissingExtra, UsageError
@@ -487,3 +488,33 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_a_setting_out_of_range_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         OpenAIChatAgent("m", **settings)
+
+
+def test_a_copy_for_an_episode_has_its_own_seed_and_the_same_connections(endpoint: Endpoint, agent: Any) -> None:
+    endpoint.say("done")
+    first = agent()
+    second = first.for_episode()
+    second.reset(seed=1)
+    play(first)
+    play(second)
+
+    assert endpoint.requests[0]["seed"] != endpoint.requests[1]["seed"]
+    assert second.describe() == first.describe()
+    assert second._client is first._client
+
+
+def test_a_copy_of_an_agent_without_a_key_says_so_in_its_first_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    records, end = play(OpenAIChatAgent("m").for_episode())
+
+    assert end.outcome == "infra_error"
+    assert "OPENAI_API_KEY is not set" in reason(records)
+
+
+def test_a_rate_limit_slows_down_all_episodes_at_the_endpoint(endpoint: Endpoint, agent: Any) -> None:
+    endpoint.fail(429, retry_after="0.01")
+    endpoint.say("done")
+    play(agent())
+
+    assert limiter_of(endpoint.url, "m").at_once < 3.0
