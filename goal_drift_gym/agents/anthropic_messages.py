@@ -22,7 +22,7 @@ from goal_drift_gym.agents.chat_agent import (
     server_name,
 )
 from goal_drift_gym.agents.chat_prompt import Part, Said, answer_schema
-from goal_drift_gym.agents.endpoint import Sdk
+from goal_drift_gym.agents.endpoint import Hooks, Sdk
 from goal_drift_gym.core.errors import AgentError, AgentFormatError, AgentRefused
 from goal_drift_gym.core.streams import Stream
 from goal_drift_gym.core.tools import ToolSpec
@@ -123,19 +123,20 @@ class _AnthropicSdk:
     def __init__(self, query: Mapping[str, str]) -> None:
         self._query = query
 
-    def connect(self, *, key: str | None, base_url: str | None, headers: Mapping[str, str], hook: Any) -> Any:
+    def connect(self, *, key: str, base_url: str | None, headers: Mapping[str, str], hooks: Hooks) -> Any:
         """Return a client; with a key given it looks for no other credentials of the user's."""
         import anthropic
 
-        unsigned: dict[str, Any] = {"X-Api-Key": anthropic.Omit()} if headers and key is None else {}
-        return anthropic.AsyncAnthropic(
-            api_key=key or "none",
+        client = anthropic.AsyncAnthropic(
+            api_key=key,
             base_url=base_url,
-            default_headers={**unsigned, **headers},
+            default_headers=dict(headers),
             default_query=dict(self._query),
             max_retries=0,
-            http_client=anthropic.DefaultAsyncHttpxClient(event_hooks={"response": [hook]}, follow_redirects=False),
+            http_client=anthropic.DefaultAsyncHttpxClient(event_hooks=hooks, follow_redirects=False),
         )
+        _ = client.messages.with_streaming_response
+        return client
 
     def post(self, client: Any, request: dict[str, Any], timeout_s: float) -> AbstractAsyncContextManager[Any]:
         """Ask for a message."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib.util
+import importlib
 import json
 import math
 import re
@@ -26,6 +26,7 @@ from goal_drift_gym.agents.chat_prompt import (
     Part,
     Template,
     end_name,
+    sendable_text,
 )
 from goal_drift_gym.agents.endpoint import Endpoint, EndpointSettings, Gate, Sdk, without_credentials
 from goal_drift_gym.core.errors import AgentFormatError, MissingExtra, UsageError
@@ -134,9 +135,12 @@ class ChatAgent(ABC):
     require_call: bool = False
 
     def __post_init__(self) -> None:
-        if importlib.util.find_spec(self.package) is None:
-            raise MissingExtra(self.package, self.package)
         self._check()
+        # Here and not in the first turn, whose time it would take: seconds on a busy machine.
+        try:
+            importlib.import_module(self.package)
+        except ModuleNotFoundError as error:
+            raise MissingExtra(self.package, self.package) from error
         self._prompt = ChatPrompt(self.mode, self.template, self.history_turns)
         self._episode_seed: int | None = None
         self._shares_endpoint = False
@@ -188,7 +192,8 @@ class ChatAgent(ABC):
             "kind": self.kind,
             **{name: getattr(self, name) for name in names},
             "base_url": None if self.base_url is None else without_credentials(self.base_url),
-            "header_env": dict(self.header_env),
+            # Not a mapping: a name such as `api-key` would have the variable's name hidden as if it were the key.
+            "header_env": [f"{header} from ${variable}" for header, variable in self.header_env.items()],
             "query": dict(self.query),
             "extra_body": dict(self.extra_body),
             "prompt_version": PROMPT_VERSION,
@@ -202,6 +207,7 @@ class ChatAgent(ABC):
     def reset(self, *, seed: int | None = None) -> None:
         """Begin an episode; `seed` is where sampling seeds are made from."""
         self._episode_seed = seed
+        self._endpoint.open()
 
     def for_episode(self) -> Self:
         """Return an agent for one more episode beside this one: same settings and connection, a state of its own.
@@ -331,8 +337,19 @@ def sendable_name(tool: str) -> str:
 
 
 def object_of(call: Called) -> dict[str, Any]:
-    """Return the arguments of a call as an object, which they are not where a model got them wrong."""
-    return call.args if isinstance(call.args, dict) else {}
+    """Return the arguments of a call as an object that can be sent, whatever a model put there."""
+    try:
+        return mapping(_sendable(call.args))
+    except RecursionError:
+        return {}
+
+
+def _sendable(value: Any) -> Any:
+    if isinstance(value, str):
+        return sendable_text(value)
+    if isinstance(value, dict):
+        return {sendable_text(str(key)): _sendable(item) for key, item in value.items()}
+    return [_sendable(item) for item in value] if isinstance(value, list) else value
 
 
 def loads(text: str) -> Any:

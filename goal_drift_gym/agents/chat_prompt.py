@@ -34,6 +34,7 @@ PROMPT_VERSION = 1
 
 Mode = Literal["tools", "json_schema"]
 
+_TOO_DEEP = '{"...":"nested too deep to be shown"}'
 _PLACEHOLDERS = {
     "step": ("step", "number", "horizon"),
     "panels": ("panels",),
@@ -197,8 +198,16 @@ def end_name(tools: Sequence[ToolSpec]) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Return compact JSON that can be sent whatever a model put into it, lone surrogates included."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    """Return compact JSON that can be sent whatever a model put into it: lone surrogates, or thousands of brackets."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except RecursionError:
+        return _TOO_DEEP
+    return sendable_text(text)
+
+
+def sendable_text(text: str) -> str:
+    """Return `text` with everything that is no character, such as half a pair of surrogates, spelt out."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

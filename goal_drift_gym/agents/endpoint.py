@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -40,6 +40,9 @@ _LONGEST_MESSAGE = 300
 _SHORTEST_SECRET = 8
 
 
+Hooks = dict[str, list[Callable[[Any], Awaitable[None]]]]
+
+
 class Gate(Protocol):
     """What lets requests through, for instance a rate limiter that many episodes share. Called from many threads."""
 
@@ -60,8 +63,11 @@ class Sdk(Protocol):
         """Address used where the user names none."""
         ...
 
-    def connect(self, *, key: str | None, base_url: str | None, headers: Mapping[str, str], hook: Any) -> Any:
-        """Return an asynchronous client that never retries, follows no redirects, and calls `hook` on responses."""
+    def connect(self, *, key: str, base_url: str | None, headers: Mapping[str, str], hooks: Hooks) -> Any:
+        """Return an asynchronous client with these hooks of httpx, which never retries and follows no redirects.
+
+        What the SDK imports when it is first used is imported here: on the loop it would hold everybody up.
+        """
         ...
 
     def post(self, client: Any, request: dict[str, Any], timeout_s: float) -> AbstractAsyncContextManager[Any]:
@@ -147,6 +153,11 @@ class Endpoint:
             time.sleep(wait_s)
         raise AssertionError("unreachable")
 
+    def open(self) -> None:
+        """Make the client now, so that it costs no turn its time; what is missing for it is said by `ask`."""
+        with suppress(AgentUnavailable):
+            self._connected()
+
     def close(self) -> None:
         """Close the connections; a later request opens new ones."""
         with self._connecting:
@@ -192,7 +203,7 @@ class Endpoint:
             return self._late()
 
     async def _send(self, client: Any, request: dict[str, Any], limit_s: float) -> bytes | Fault:
-        # What the SDK raises holds the request with its key, so no exception leaves this place.
+        # What an SDK raises holds the request with its key, so no exception leaves this place.
         try:
             async with asyncio.timeout(limit_s), self._sdk.post(client, request, limit_s) as response:
                 body = bytearray()
@@ -207,23 +218,25 @@ class Endpoint:
             return self._fault_of_exception(error)
 
     def _fault_of_exception(self, error: Exception) -> Fault:
-        # The SDKs wrap what fails while sending, and let through what fails while a body is read.
-        cause = error.__cause__ if error.__cause__ is not None else error
-        if isinstance(cause, _Rejected):
-            return fault_of(cause.rejection, self._subject)
-        name = type(cause).__name__
-        kinds = {kind.__name__ for kind in type(cause).__mro__}
-        if "TimeoutException" in kinds or "APITimeoutError" in kinds or isinstance(cause, TimeoutError):
+        chain = _causes(error)
+        for cause in chain:
+            if isinstance(cause, _Rejected):
+                return fault_of(cause.rejection, self._subject)
+        # By name: which httpx it is depends on the SDK and its version.
+        kinds = {kind.__name__ for cause in chain for kind in type(cause).__mro__}
+        name = type(chain[-1]).__name__
+        if kinds & {"TimeoutException", "TimeoutError"}:
             return self._late()
         if "DecodingError" in kinds:
             return Fault(error=AgentFormatError("the endpoint's answer cannot be unpacked"), metered=False)
         if "ConnectError" in kinds:
             what = f"cannot be reached ({name}); is it running?"
             return Fault(error=AgentUnavailable(self._subject.says(what)), retry=True)
-        if kinds & {"TransportError", "APIConnectionError", "OSError"}:
+        if kinds & {"TransportError", "OSError"}:
             broken = AgentUnavailable(self._subject.says(f"broke off ({name})"))
             return Fault(error=broken, retry=True, metered=False)
-        return Fault(error=AgentError(f"the request cannot be made: {name}: {self._clean(str(cause))}"))
+        said = self._clean(str(chain[-1]))
+        return Fault(error=AgentError(f"the request cannot be made: {name}: {said}"))
 
     def _read(self, body: bytes) -> dict[str, Any] | Fault:
         try:
@@ -266,8 +279,12 @@ class Endpoint:
         key = os.environ.get(settings.api_key_env) or None
         if key is None and settings.base_url is None and not headers:
             raise AgentUnavailable(f"the environment variable {settings.api_key_env} is not set; put the API key there")
+        hooks: Hooks = {"request": [], "response": [_stop_rejections]}
+        if headers and key is None:
+            # A made-up key would be one credential too many.
+            hooks["request"].append(_without_key(headers))
         try:
-            return self._sdk.connect(key=key, base_url=settings.base_url, headers=headers, hook=_stop_rejections)
+            return self._sdk.connect(key=key or "none", base_url=settings.base_url, headers=headers, hooks=hooks)
         except Exception as error:
             said = f"cannot connect to {self.address}: {type(error).__name__}: {self._clean(str(error))}"
         raise AgentUnavailable(said)
@@ -291,6 +308,25 @@ class Endpoint:
         for secret in self._secrets():
             text = text.replace(secret, REDACTED)
         return text[:_LONGEST_MESSAGE]
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an exception and what caused it: SDKs wrap what fails while sending, and httpx what its core raises."""
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None and cause not in chain:
+        chain.append(cause)
+    return chain
+
+
+def _without_key(kept: Mapping[str, str]) -> Callable[[Any], Awaitable[None]]:
+    """Return a hook that takes the SDK's own key out of a request."""
+    names = {"authorization", "x-api-key"} - {name.lower() for name in kept}
+
+    async def strip(request: Any) -> None:
+        for name in sorted(names):
+            request.headers.pop(name, None)
+
+    return strip
 
 
 async def _stop_rejections(response: Any) -> None:

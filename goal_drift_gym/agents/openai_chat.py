@@ -23,7 +23,7 @@ from goal_drift_gym.agents.chat_agent import (
     server_name,
 )
 from goal_drift_gym.agents.chat_prompt import Part, Said, answer_schema, as_json
-from goal_drift_gym.agents.endpoint import Sdk
+from goal_drift_gym.agents.endpoint import Hooks, Sdk
 from goal_drift_gym.core.errors import AgentFormatError, AgentRefused
 from goal_drift_gym.core.streams import Stream
 from goal_drift_gym.core.tools import ToolSpec
@@ -131,20 +131,20 @@ class _OpenAISdk:
     def __init__(self, query: Mapping[str, str]) -> None:
         self._query = query
 
-    def connect(self, *, key: str | None, base_url: str | None, headers: Mapping[str, str], hook: Any) -> Any:
+    def connect(self, *, key: str, base_url: str | None, headers: Mapping[str, str], hooks: Hooks) -> Any:
         """Return a client."""
         import openai
 
-        # With a header of the user's own and no key, a made-up key would be one credential too many.
-        unsigned: dict[str, Any] = {"Authorization": openai.Omit()} if headers and key is None else {}
-        return openai.AsyncOpenAI(
-            api_key=key or "none",
+        client = openai.AsyncOpenAI(
+            api_key=key,
             base_url=base_url,
-            default_headers={**unsigned, **headers},
+            default_headers=dict(headers),
             default_query=dict(self._query),
             max_retries=0,
-            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [hook]}, follow_redirects=False),
+            http_client=openai.DefaultAsyncHttpxClient(event_hooks=hooks, follow_redirects=False),
         )
+        _ = client.chat.completions.with_streaming_response
+        return client
 
     def post(self, client: Any, request: dict[str, Any], timeout_s: float) -> AbstractAsyncContextManager[Any]:
         """Ask for a completion."""
