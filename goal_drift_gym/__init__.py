@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from goal_drift_gym.core.engine import Episode, Limits
     from goal_drift_gym.core.errors import (
         AgentError,
+        AgentFormatError,
+        AgentOutOfBudget,
+        AgentRateLimited,
+        AgentRefused,
         AgentSilent,
         AgentTimeout,
         AgentUnavailable,
@@ -47,8 +51,9 @@ _HOMES = {
     "goal_drift_gym.core.condition": ["Condition", "load_condition", "parse_condition"],
     "goal_drift_gym.core.engine": ["Episode", "Limits"],
     "goal_drift_gym.core.errors": [
-        "AgentError", "AgentSilent", "AgentTimeout", "AgentUnavailable", "BudgetSpent", "EpisodeOver",
-        "GoalDriftError", "RunRecordError", "ScenarioError", "ToolRefused", "UsageError",
+        "AgentError", "AgentFormatError", "AgentOutOfBudget", "AgentRateLimited", "AgentRefused", "AgentSilent",
+        "AgentTimeout", "AgentUnavailable", "BudgetSpent", "EpisodeOver", "GoalDriftError", "RunRecordError",
+        "ScenarioError", "ToolRefused", "UsageError",
     ],
     "goal_drift_gym.core.protocol": ["GoalSpec", "Scenario", "Texts"],
     "goal_drift_gym.core.records": ["Action", "Call", "StepRecord", "StepScore", "ToolResult", "Violation"],
@@ -66,6 +71,10 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Action",
     "AgentError",
+    "AgentFormatError",
+    "AgentOutOfBudget",
+    "AgentRateLimited",
+    "AgentRefused",
     "AgentSilent",
     "AgentTimeout",
     "AgentUnavailable",

@@ -18,7 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
-from goal_drift_gym.agents.chat_prompt import PROMPT_VERSION, ChatPrompt, Template, end_name
+from goal_drift_gym.agents.chat_prompt import PROMPT_VERSION, Called, ChatPrompt, Part, Template, as_json, end_name
 from goal_drift_gym.agents.episode import IS_OVER, Answer, EpisodeTool, LiveEpisode, Request
 from goal_drift_gym.core.errors import AgentError, AgentSilent, AgentTimeout, EpisodeOver, UsageError
 from goal_drift_gym.core.turn import Turn
@@ -157,7 +157,7 @@ class _Session:
         self._silent_steps = 0
         self._live = _LiveThread(agent.live, self.episode, f"goal-drift-live-{agent.name}"[:60])
         self.episode.instructions = "\n\n".join(part for part in (turn.goal, rules) if part)
-        self.episode.first_prompt = _as_text(self._prompt.messages(turn))
+        self.episode.first_prompt = _as_text(self._prompt.parts(turn))
 
     async def step_through(self, turn: Turn) -> None:
         """Show a step and wait for what ends it."""
@@ -223,8 +223,7 @@ class _Session:
         except EpisodeOver:
             self.episode.put_back(request)
             raise
-        text = self._prompt.call(turn.step, 0, request.tool, request.args, result)[-1]["content"]
-        answer = Answer(text=text, status=result.status, step=turn.step)
+        answer = Answer(text=self._prompt.result(result), status=result.status, step=turn.step)
         if self._many:
             self.episode.resolve(request, answer)
             return False
@@ -245,8 +244,7 @@ class _Session:
         raise error
 
     def _text_of(self, step: int, horizon: int, observation: Any) -> str:
-        text: str = self._prompt.observation(step, horizon, observation)["content"]
-        return text
+        return self._prompt.observation(step, horizon, observation).text
 
 
 class _LiveThread:
@@ -308,16 +306,14 @@ def _ending(name: str) -> EpisodeTool:
     return EpisodeTool(name=name, description=_ENDS_STEP, parameters=nothing)
 
 
-def _as_text(messages: list[dict[str, Any]]) -> str:
-    parts: list[str] = []
-    for message in messages:
-        for call in message.get("tool_calls", ()):
-            parts.append(f"Call of {call['function']['name']}: {call['function']['arguments']}")
-        if message["role"] == "tool":
-            parts.append(f"Result: {message['content']}")
-        elif message["content"]:
-            parts.append(message["content"])
-    return "\n\n".join(parts)
+def _as_text(parts: Sequence[Part]) -> str:
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, Called):
+            texts += [f"Call of {part.tool}: {as_json(part.args)}", f"Result: {part.result}"]
+        elif part.text:
+            texts.append(part.text)
+    return "\n\n".join(texts)
 
 
 def _name(live: Live) -> str:

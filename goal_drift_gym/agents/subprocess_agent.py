@@ -172,7 +172,7 @@ class _Conversation:
         agent = self._agent
         self._not_for_ever(turn)
         self.step = turn.step
-        text = self._prompt.observation(turn.step, turn.horizon, turn.observation)["content"]
+        text = self._prompt.observation(turn.step, turn.horizon, turn.observation).text
         self.process.send(turn_line(turn, text=text))
         # Taken back where the turn ends well: so it counts, too, when the engine calls this wait off.
         self._silent_steps += 1
@@ -265,8 +265,7 @@ class _Conversation:
 
     def _carry_out(self, turn: Turn, call: Call) -> None:
         result = turn.submit(call.tool, call.args)
-        text = self._prompt.call(turn.step, 0, call.tool, call.args, result)[-1]["content"]
-        self.process.send(result_line(turn.step, result, text=text))
+        self.process.send(result_line(turn.step, result, text=self._prompt.result(result)))
 
     def _count(self, turn: Turn, spent: Spent) -> None:
         try:

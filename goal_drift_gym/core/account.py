@@ -100,6 +100,10 @@ class Account:
         calls, cost = int(report.get("calls", 0)), report.get("cost")
         begins = calls > 0 and read + wrote == 0 and cost is None
         with self._lock:
+            if not (calls or read or wrote or cost is not None):
+                # A remark on a call: it ends none, and a call whose cost nobody told stays one.
+                (self.usage if role == AGENT else self.others.setdefault(role, Usage())).add(**report)
+                return
             if begins and self.budget.limits:
                 self._check(_BEYOND_CALLS, spent_is_enough=True)
                 self._stop(role)

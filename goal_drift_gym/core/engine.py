@@ -22,6 +22,7 @@ from goal_drift_gym.core.canonical import clean_text, plain_copy
 from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.context import Context
 from goal_drift_gym.core.errors import (
+    AgentOutOfBudget,
     AgentSilent,
     AgentTimeout,
     AgentUnavailable,
@@ -362,6 +363,7 @@ class Episode:
             notes=notes,
             usage=self.account,
             lock=self._lock,
+            timeout_s=self.limits.step_timeout_s,
         )
 
     def _ask(self, host: AgentHost, turn: Turn, notes: list[str]) -> StepOutcome:
@@ -378,9 +380,11 @@ class Episode:
         except AgentSilent as error:
             if isinstance(error, AgentTimeout):
                 account.out_of_time()
-            fault = "agent_silent", {"reason": self._said(error)}
+            fault = "agent_silent", {"reason": self._said(error), "cause": error.cause}
         except AgentUnavailable as error:
-            fault = "agent_unavailable", {"error": self._said(error)}
+            fault = "agent_unavailable", {"error": self._said(error), "cause": error.cause}
+        except AgentOutOfBudget as error:
+            fault = "agent_out_of_budget", {"reason": self._said(error), "cause": error.cause}
         except Replayed as error:
             fault = error.kind, error.detail
         except (Exception, SystemExit) as error:
@@ -414,12 +418,15 @@ class Episode:
 
     def _outcome(self, fault: str | None) -> StepOutcome:
         step, calls = self._step, self._step.calls
-        if fault == "limit_reached":
+        if fault in ("limit_reached", "agent_out_of_budget"):
             step.run_over = "budget"
             return "acted" if calls else "forced"
         if fault in ("agent_error", "agent_unavailable"):
             step.run_over = "agent_error" if fault == "agent_error" else "infra_error"
             return "error"
+        if fault == "agent_out_of_budget":
+            step.run_over = "budget"
+            return "forced"
         if not calls:
             return {"agent_silent": "silent", "unusable_answer": "invalid"}.get(fault or "", "declined")  # type: ignore[return-value]
         made = [call for call in calls if call.status != "invalid"]

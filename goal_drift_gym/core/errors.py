@@ -11,9 +11,13 @@
     |   +-- InvariantBroken     stress found calls after which something does not hold that always must
     +-- ToolRefused             a tool method declines a call; the agent is told, the state is unchanged
     +-- AgentError              an agent or its adapter could not act
-    |   +-- AgentSilent         no usable answer (empty, cut off, malformed); the step is `silent`
-    |   +-- AgentTimeout        no answer in time; the step is `silent`
+    |   +-- AgentSilent         no usable answer; the step is `silent`
+    |   |   +-- AgentFormatError    the answer is empty, cut off or malformed
+    |   |   +-- AgentRefused        the model, or a filter before it, declined to answer at all
+    |   |   +-- AgentTimeout        no answer in time
     |   +-- AgentUnavailable    the agent's transport failed for good; the run is `infra_error`
+    |   |   +-- AgentRateLimited    it has no room for this agent now
+    |   +-- AgentOutOfBudget    no money or tokens are left; the run ends as `budget`, is never retried or scored
     +-- BudgetSpent             a limit of the session kept an episode from being run
     +-- RunRecordError          a run directory is damaged, foreign or in use
     +-- MissingExtra            an optional dependency is not installed
@@ -29,7 +33,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,17 +82,53 @@ class ToolRefused(GoalDriftError):
 class AgentError(GoalDriftError):
     """An agent or its adapter could not act."""
 
+    cause: ClassVar[str] = "error"
+    """One word for what happened, kept in the event of the step."""
+
 
 class AgentSilent(AgentError):
     """The agent gave no usable answer; the step is recorded as `silent`."""
+
+    cause = "silent"
+
+
+class AgentFormatError(AgentSilent):
+    """The agent's answer is empty, cut off or malformed; the step is recorded as `silent`."""
+
+    cause = "format"
+
+
+class AgentRefused(AgentSilent):
+    """The model, or a filter before it, declined to answer at all; the step is recorded as `silent`.
+
+    An answer in words that makes no call is no refusal in this sense: it declines the step, and is scored.
+    """
+
+    cause = "refused"
 
 
 class AgentTimeout(AgentSilent):
     """The agent gave no answer in time; the step is recorded as `silent`."""
 
+    cause = "timeout"
+
 
 class AgentUnavailable(AgentError):
     """The agent's transport failed for good; the run ends as `infra_error`."""
+
+    cause = "unavailable"
+
+
+class AgentRateLimited(AgentUnavailable):
+    """The agent's transport has no room for it now; the run ends as `infra_error` and can be resumed later."""
+
+    cause = "rate_limit"
+
+
+class AgentOutOfBudget(AgentError):
+    """No money or tokens are left for the agent; the run ends as `budget`. Never retried, never scored."""
+
+    cause = "budget"
 
 
 class BudgetSpent(GoalDriftError):

@@ -21,7 +21,7 @@ from goal_drift_gym.core.records import Action, StepRecord
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.core.turn import Turn
 
-_FAULTS = frozenset({"agent_silent", "agent_unavailable", "agent_error", "limit_reached"})
+_FAULTS = frozenset({"agent_silent", "agent_unavailable", "agent_out_of_budget", "agent_error", "limit_reached"})
 
 
 class Recorded:

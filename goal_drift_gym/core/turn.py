@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -15,6 +16,8 @@ import msgspec
 from goal_drift_gym.core.errors import EpisodeOver
 from goal_drift_gym.core.records import Action, Call, Observation, ToolResult
 from goal_drift_gym.core.tools import ToolSpec
+
+_MAX_SERVERS, _MAX_SERVER_NAME, _OTHER_SERVERS = 16, 120, "(others)"
 
 
 class PastTurn(msgspec.Struct, frozen=True, gc=False):
@@ -30,22 +33,40 @@ class Usage(msgspec.Struct):
     """What an agent reports it has spent; never part of the score."""
 
     input_tokens: int = 0
+    """All tokens read, cached ones included."""
     output_tokens: int = 0
+    """All tokens written, reasoning included."""
+    cached_tokens: int = 0
+    """Share of the input that came from a prompt cache."""
+    cache_write_tokens: int = 0
+    """Share of the input that was put into a prompt cache."""
+    reasoning_tokens: int = 0
+    """Share of the output that the model thought and did not say."""
     calls: int = 0
+    """Requests sent, repeated ones included."""
     retries: int = 0
+    unmetered_calls: int = 0
+    """Requests whose tokens nobody told, such as those that were cut off: with any, the tokens are a lower bound."""
     cost: float | None = None
     """Money, in the currency of the price list; `None` where no price is known."""
     unpriced: int = 0
     """Reports of tokens whose price is not known; `cost` does not cover them."""
+    served_by: dict[str, int] = {}
+    """Answers by the model and fingerprint that the endpoint says gave them."""
 
     def add(
         self,
         *,
         input_tokens: int = 0,
         output_tokens: int = 0,
+        cached_tokens: int = 0,
+        cache_write_tokens: int = 0,
+        reasoning_tokens: int = 0,
         calls: int = 0,
         retries: int = 0,
+        unmetered_calls: int = 0,
         cost: float | None = None,
+        served_by: str | None = None,
     ) -> None:
         """Add to the totals.
 
@@ -54,16 +75,27 @@ class Usage(msgspec.Struct):
         ValueError
             If a number is negative, or the cost is not finite.
         """
-        counts = [int(count) for count in (input_tokens, output_tokens, calls, retries)]
+        counts = {
+            "input_tokens": int(input_tokens),
+            "output_tokens": int(output_tokens),
+            "cached_tokens": int(cached_tokens),
+            "cache_write_tokens": int(cache_write_tokens),
+            "reasoning_tokens": int(reasoning_tokens),
+            "calls": int(calls),
+            "retries": int(retries),
+            "unmetered_calls": int(unmetered_calls),
+        }
         money = 0.0 if cost is None else float(cost)
-        if min(counts) < 0 or not 0.0 <= money < math.inf:
+        if min(counts.values()) < 0 or not 0.0 <= money < math.inf:
             raise ValueError(f"usage cannot be negative or infinite, got {counts} and cost {cost!r}")
-        self.input_tokens += counts[0]
-        self.output_tokens += counts[1]
-        self.calls += counts[2]
-        self.retries += counts[3]
+        for name, count in counts.items():
+            setattr(self, name, getattr(self, name) + count)
         if cost is not None:
             self.cost = money + (self.cost or 0.0)
+        if served_by is not None:
+            # What an endpoint says is not trusted to be short, or to be few things.
+            name = served_by[:_MAX_SERVER_NAME] if len(self.served_by) < _MAX_SERVERS else _OTHER_SERVERS
+            self.served_by[name] = self.served_by.get(name, 0) + 1
 
 
 class Spender(Protocol):
@@ -86,8 +118,8 @@ class Turn:
     """
 
     __slots__ = (
-        "_closed", "_history", "_lock", "_notes", "_observation", "_observe", "_perform", "_policy", "_usage", "goal",
-        "horizon", "step", "tools",
+        "_closed", "_deadline", "_history", "_lock", "_notes", "_observation", "_observe", "_perform", "_policy",
+        "_usage", "goal", "horizon", "step", "tools",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +136,7 @@ class Turn:
         notes: list[str],
         usage: Spender,
         lock: threading.Lock,
+        timeout_s: float | None = None,
     ) -> None:
         self.step = step
         """Index of this step, from 0."""
@@ -122,6 +155,7 @@ class Turn:
         self._usage = usage
         self._lock = lock
         self._closed = False
+        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
     @property
     def observation(self) -> Observation:
@@ -175,12 +209,17 @@ class Turn:
         *,
         input_tokens: int = 0,
         output_tokens: int = 0,
+        cached_tokens: int = 0,
+        cache_write_tokens: int = 0,
+        reasoning_tokens: int = 0,
         calls: int = 0,
         retries: int = 0,
+        unmetered_calls: int = 0,
         cost: float | None = None,
         model: str | None = None,
+        served_by: str | None = None,
     ) -> None:
-        """Report what was spent.
+        """Report what was spent; see `Usage` for what each number means.
 
         A call may be reported before it is made, without tokens and cost; then it is refused where a limit of the
         budget is spent. Where `cost` is not given it is worked out, if a price of the model is known; `model` is by
@@ -194,11 +233,26 @@ class Turn:
         self._usage.add(
             input_tokens=input_tokens,
             output_tokens=output_tokens,
+            cached_tokens=cached_tokens,
+            cache_write_tokens=cache_write_tokens,
+            reasoning_tokens=reasoning_tokens,
             calls=calls,
             retries=retries,
+            unmetered_calls=unmetered_calls,
             cost=cost,
             model=model,
+            served_by=served_by,
         )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this turn has ended, for instance because its time is up: nothing done now counts any more."""
+        return self._closed
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the engine gives up waiting for this turn, never below 0; None where it waits for ever."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def close(self) -> None:
         """End the turn; whoever still holds it can no longer act."""

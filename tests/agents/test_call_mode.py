@@ -104,7 +104,7 @@ def test_the_layout_is_that_of_the_chat_prompt() -> None:
 
     class Beside(CallModeAgent):
         async def __call__(self, turn: Turn) -> None:
-            laid_out.append(ChatPrompt("tools", Template(), 0).messages(turn)[-1]["content"])
+            laid_out.append(ChatPrompt("tools", Template(), 0).parts(turn)[-1].text)
             await super().__call__(turn)
 
     play(Beside(live))

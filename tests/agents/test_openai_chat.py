@@ -350,16 +350,18 @@ def test_a_lasting_failure_ends_the_run(endpoint: Endpoint, agent: Any, status: 
 
 
 @pytest.mark.parametrize(
-    ("code", "headers"), [("insufficient_quota", {}), (None, {"retry_after": "500"})], ids=["quota", "long wait"]
+    ("code", "headers", "outcome"),
+    [("insufficient_quota", {}, "budget"), (None, {"retry_after": "500"}, "infra_error")],
+    ids=["quota", "long wait"],
 )
 def test_a_rate_limit_that_will_not_pass_is_not_retried(
-    endpoint: Endpoint, agent: Any, code: str | None, headers: dict[str, str]
+    endpoint: Endpoint, agent: Any, code: str | None, headers: dict[str, str], outcome: str
 ) -> None:
     endpoint.fail(429, code=code, **headers)
 
     _, end = play(agent())
 
-    assert end.outcome == "infra_error"
+    assert end.outcome == outcome
     assert len(endpoint.requests) == 1
 
 

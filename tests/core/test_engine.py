@@ -18,6 +18,10 @@ from toy_scenario import Toy
 from goal_drift_gym.core.condition import parse_condition
 from goal_drift_gym.core.engine import Episode, Limits, check_seed
 from goal_drift_gym.core.errors import (
+    AgentFormatError,
+    AgentOutOfBudget,
+    AgentRateLimited,
+    AgentRefused,
     AgentSilent,
     AgentTimeout,
     AgentUnavailable,
@@ -28,6 +32,7 @@ from goal_drift_gym.core.errors import (
 from goal_drift_gym.core.records import Action, StepScore
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.tools import tool
+from goal_drift_gym.core.turn import Usage
 
 
 class Skipped(BaseException):
@@ -75,16 +80,22 @@ def test_refused_and_failed_calls_are_acts():
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"), [(AgentSilent("cut off"), "agent_silent"), (AgentTimeout("late"), "agent_silent")]
+    ("error", "cause"),
+    [
+        (AgentSilent("nothing"), "silent"),
+        (AgentFormatError("cut off"), "format"),
+        (AgentRefused("filtered"), "refused"),
+        (AgentTimeout("late"), "timeout"),
+    ],
 )
-def test_an_agent_without_an_answer_is_silent_and_is_not_scored(error, kind):
+def test_an_agent_without_an_answer_is_silent_and_is_not_scored(error, cause):
     def who(turn):
         raise error
 
     records, end = live(who, steps=2)
     assert [(record.outcome, record.score.alignment) for record in records] == [("silent", None)] * 2
-    assert kinds(records) == [kind] * 2
-    assert records[0].events[0].detail == {"reason": str(error)}
+    assert kinds(records) == ["agent_silent"] * 2
+    assert records[0].events[0].detail == {"reason": str(error), "cause": cause}
     assert end.outcome == "truncated"
 
 
@@ -102,6 +113,7 @@ def test_silence_after_a_call_is_an_act():
         (RuntimeError("broken"), "agent_error", "agent_error"),
         (SystemExit(3), "agent_error", "agent_error"),
         (AgentUnavailable("503 for ever"), "infra_error", "agent_unavailable"),
+        (AgentRateLimited("no room for an hour"), "infra_error", "agent_unavailable"),
         (RecursionError("deep"), "agent_error", "agent_error"),
     ],
 )
@@ -117,6 +129,48 @@ def test_an_agent_that_fails_ends_the_run_with_an_error_step(error, outcome, kin
     assert kinds(records) == [kind]
     assert str(error) in end.detail
     assert records[1].score.alignment is None
+
+
+def test_an_agent_without_money_ends_the_run_as_budget_and_is_not_scored():
+    def who(turn):
+        if turn.step == 1:
+            raise AgentOutOfBudget("the account is empty")
+        turn.call("look")
+
+    records, end = live(who)
+
+    assert [record.outcome for record in records] == ["acted", "forced"]
+    assert records[1].score.alignment is None
+    assert (end.outcome, end.detail) == ("budget", "the account is empty")
+
+
+def test_a_turn_knows_how_long_it_may_still_last_and_when_it_is_over():
+    left, turns = [], []
+
+    def who(turn):
+        left.append(turn.seconds_left)
+        turns.append((turn, turn.is_over))
+
+    live(who, steps=1, limits=Limits(step_timeout_s=30.0))
+    live(who, steps=1)
+
+    assert 25.0 < left[0] <= 30.0
+    assert left[1] is None
+    assert [(before, turn.is_over) for turn, before in turns] == [(False, True)] * 2
+
+
+def test_what_served_the_answers_is_counted_and_bounded():
+    usage = Usage()
+    for number in range(20):
+        usage.add(calls=1, served_by=f"model-{number}" + "x" * 500)
+    usage.add(unmetered_calls=1, cached_tokens=3, reasoning_tokens=2, cache_write_tokens=1)
+
+    assert len(usage.served_by) == 17
+    assert usage.served_by["(others)"] == 4
+    assert max(len(name) for name in usage.served_by) == 120
+    assert (usage.unmetered_calls, usage.cached_tokens, usage.reasoning_tokens, usage.cache_write_tokens) == (
+        1, 3, 2, 1,
+    )  # fmt: skip
 
 
 def test_real_recursion_in_an_agent_is_the_agents_error():

@@ -10,7 +10,7 @@ import pytest
 
 import goal_drift_gym
 
-HEAVY = ("numpy", "scipy", "matplotlib", "hypothesis", "asyncio", "msgspec", "openai", "pytest")
+HEAVY = ("numpy", "scipy", "matplotlib", "hypothesis", "asyncio", "msgspec", "openai", "anthropic", "pytest")
 
 
 def modules_after(code: str) -> set[str]:
@@ -32,7 +32,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_running_an_episode_loads_neither_scipy_nor_hypothesis_nor_asyncio() -> None:
     loaded = modules_after("import goal_drift_gym; goal_drift_gym.run_episode")
 
-    assert not loaded & {"scipy", "matplotlib", "hypothesis", "asyncio", "openai", "pytest", "numpy"}
+    assert not loaded & {"scipy", "matplotlib", "hypothesis", "asyncio", "openai", "anthropic", "pytest", "numpy"}
 
 
 @pytest.mark.parametrize("name", goal_drift_gym.__all__)
