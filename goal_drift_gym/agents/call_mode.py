@@ -156,6 +156,7 @@ class _Session:
         """The call that ended the last step; it is answered when the next one is open."""
         self._silent_steps = 0
         self._live = _LiveThread(agent.live, self.episode, f"goal-drift-live-{agent.name}"[:60])
+        self.episode.end_tool = self._end_tool
         self.episode.instructions = "\n\n".join(part for part in (turn.goal, rules) if part)
         self.episode.first_prompt = _as_text(self._prompt.parts(turn))
 

@@ -74,6 +74,8 @@ class LiveEpisode:
         self.goal = goal
         """The goal prompt; `None` where the condition tells it in the messages of the first step instead."""
         self.tools = tools
+        self.end_tool = ""
+        """Name of a tool that ends the step without doing anything; it may be called even where `tools` has it not."""
         self.step = 0
         """Index of the present step, from 0."""
         self.observation = ""
