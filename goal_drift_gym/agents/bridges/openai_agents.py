@@ -1,0 +1,103 @@
+"""Agents of the OpenAI Agents SDK.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from goal_drift_gym.agents.bridges.framework_agent import (
+    AnyTool,
+    Call,
+    FrameworkAgent,
+    Opening,
+    Reply,
+    function_name,
+    text_of,
+)
+from goal_drift_gym.agents.chat_prompt import Called, Part, Said, as_json
+
+
+class OpenAIAgentsAgent(FrameworkAgent):
+    """An agent of the OpenAI Agents SDK: `OpenAIAgentsAgent(lambda tools: Agent("name", model=..., tools=tools))`.
+
+    Goal and rules reach the model as a system message of the input, after the agent's own `instructions`. The SDK's
+    tracing is off.
+    """
+
+    kind = "openai_agents"
+    packages = ("agents",)
+    extra = "openai-agents"
+
+    async def _ask(self, agent: Any, opening: Opening) -> Reply:
+        from agents import RunConfig, Runner
+
+        system = self._messages([Said("system", opening.rules)] if opening.rules else [])
+        result = await Runner.run(
+            agent,
+            [*system, *opening.earlier, *self._messages([Said("user", opening.present)])],
+            max_turns=opening.max_requests,
+            hooks=_usage_hooks(opening.spend),
+            run_config=RunConfig(tracing_disabled=True, trace_include_sensitive_data=False),
+        )
+        return Reply(said=text_of(result.final_output), messages=result.to_input_list()[len(system) :])
+
+    def _tools(self, specs: Sequence[AnyTool], call: Call) -> list[Any]:
+        from agents import FunctionTool
+
+        return [
+            FunctionTool(
+                name=spec.name,
+                description=spec.description,
+                params_json_schema=spec.parameters,
+                on_invoke_tool=_invoker(spec.name, call),
+                # The strict form would make optional arguments required.
+                strict_json_schema=False,
+            )
+            for spec in specs
+        ]
+
+    def _messages(self, parts: Sequence[Part]) -> list[Any]:
+        items: list[Any] = []
+        for part in parts:
+            if isinstance(part, Called):
+                name, arguments = function_name(part.tool), as_json(part.args)
+                items += [
+                    {"type": "function_call", "call_id": part.call_id, "name": name, "arguments": arguments},
+                    {"type": "function_call_output", "call_id": part.call_id, "output": part.result},
+                ]
+            else:
+                items.append({"role": part.role, "content": part.text})
+        return items
+
+
+def _invoker(tool: str, call: Call) -> Callable[[Any, str], Any]:
+    async def invoke(_context: Any, text: str) -> str:
+        return await call(tool, _arguments(text))
+
+    return invoke
+
+
+def _arguments(text: str) -> Any:
+    if not text.strip():
+        return {}
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        # The engine calls it an invalid call and tells the model why.
+        return text
+
+
+def _usage_hooks(spend: Callable[..., None]) -> Any:
+    """Return hooks that report each answer as it comes: a run that is cut off reports nothing at its end."""
+    from agents import RunHooks
+
+    class UsageHooks(RunHooks):  # type: ignore[misc]
+        async def on_llm_end(self, _context: Any, _agent: Any, response: Any) -> None:
+            used = response.usage
+            spend(input_tokens=used.input_tokens, output_tokens=used.output_tokens, calls=1)
+
+    return UsageHooks()
