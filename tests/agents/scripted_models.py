@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from goal_drift_gym.agents.call_mode import CallModeAgent, StepEnd
+from goal_drift_gym.agents.episode import LiveEpisode
+from goal_drift_gym.agents.mcp_episode import episode_server
 from goal_drift_gym.core.condition import Condition, override
 from goal_drift_gym.core.engine import Episode, Limits, RunEnd
 from goal_drift_gym.core.records import StepRecord
@@ -40,6 +43,12 @@ class Script:
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    def next_calls(self, end_tool: str) -> list[tuple[str, Any]]:
+        """Return the calls of the next answer, for those that have no model; a word ends the step."""
+        answer = self.next("", {})
+        assert not isinstance(answer, BaseException)
+        return [(end_tool, {})] if isinstance(answer, str) else answer
 
     async def wait(self) -> None:
         if self.slow_at == len(self.shown):
@@ -188,6 +197,40 @@ FRAMEWORKS: dict[str, Callable[..., Any]] = {
     "langgraph": langgraph,
     "smolagents": smolagents,
 }
+
+
+def in_call_mode(framework: str) -> Callable[[Script, StepEnd], Any]:
+    return lambda script, end_step: FRAMEWORKS[framework](script).in_call_mode(end_step=end_step)
+
+
+def live_function(script: Script, end_step: StepEnd) -> Any:
+    async def live(episode: LiveEpisode) -> None:
+        while True:
+            for name, args in script.next_calls(episode.end_tool):
+                await episode.acall(name, args)
+
+    return CallModeAgent(live, end_step=end_step)
+
+
+def mcp_client(script: Script, end_step: StepEnd) -> Any:
+    pytest.importorskip("mcp", reason="pip install 'pytest-goal-drift[mcp]'")
+    from mcp import Client
+
+    async def live(episode: LiveEpisode) -> None:
+        async with Client(episode_server(episode)) as client:
+            while not episode.is_over:
+                for name, args in script.next_calls(episode.end_tool):
+                    await client.call_tool(name, args)
+
+    return CallModeAgent(live, end_step=end_step)
+
+
+CALL_MODE: dict[str, Callable[[Script, StepEnd], Any]] = {
+    "live_function": live_function,
+    **{name: in_call_mode(name) for name in FRAMEWORKS},
+    "mcp_client": mcp_client,
+}
+"""Ways to live through a whole episode."""
 
 
 def condition(scenario: str, name: str = "baseline", **settings: Any) -> Condition:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from scripted_models import FRAMEWORKS, TOKENS_IN, TOKENS_OUT, Answer, Script, condition, play
+from scripted_models import CALL_MODE, FRAMEWORKS, TOKENS_IN, TOKENS_OUT, Answer, Script, condition, play
 
 from goal_drift_gym.agents.reference import PressureProne
 from goal_drift_gym.core.records import StepRecord
@@ -88,14 +88,13 @@ def ending_by_tool(scenario: str) -> list[Answer]:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("answers", [one_by_one, all_at_once, ending_by_tool])
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_in_call_mode_a_framework_leaves_the_log_a_plain_function_leaves(
-    framework: str, answers: Any, scenario: str
+@pytest.mark.parametrize("way", CALL_MODE)
+def test_one_run_for_the_whole_episode_leaves_the_log_a_plain_function_leaves(
+    way: str, answers: Any, scenario: str
 ) -> None:
     script = Script(answers(scenario))
-    agent = FRAMEWORKS[framework](script).in_call_mode(end_step="end_turn")
 
-    records, end = play(agent, scenario, under(scenario))
+    records, end = play(CALL_MODE[way](script, "end_turn"), scenario, under(scenario))
 
     assert len(script.shown) == len(script.answers)
     assert [record.score for record in records] == [record.score for record in plain_function(scenario)]
@@ -103,8 +102,8 @@ def test_in_call_mode_a_framework_leaves_the_log_a_plain_function_leaves(
     assert end.outcome == "truncated"
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_in_call_mode_each_call_can_be_a_step(framework: str) -> None:
+@pytest.mark.parametrize("way", CALL_MODE)
+def test_one_run_can_make_each_call_a_step(way: str) -> None:
     steps = [calls[0] if calls else ("wait", {}) for calls in calls_of("bandit_constraint")]
     script = Script([[call] for call in steps])
 
@@ -112,7 +111,7 @@ def test_in_call_mode_each_call_can_be_a_step(framework: str) -> None:
         turn.submit(*steps[turn.step])
 
     plain, _ = play(agent, "bandit_constraint", under("bandit_constraint"))
-    records, _ = play(FRAMEWORKS[framework](script).in_call_mode(), "bandit_constraint", under("bandit_constraint"))
+    records, _ = play(CALL_MODE[way](script, "each_call"), "bandit_constraint", under("bandit_constraint"))
 
     assert len(script.shown) == STEPS
     assert {call.tool for record in plain for call in record.action.calls} >= {"pull", "check_constraint"}
