@@ -32,6 +32,7 @@ from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo, 
 from goal_drift_gym.eval.metrics import RunMetrics
 from goal_drift_gym.run_end import HeldRun, metrics_of
 from goal_drift_gym.scenarios.discovery import ScenarioEntry, find_condition, find_scenario
+from goal_drift_gym.tracing import trace_episode
 
 DEFAULT_TIMEOUT_S = 300.0
 """Seconds an agent may take for one turn when nobody says otherwise."""
@@ -349,7 +350,11 @@ def _live(
     begun = time.monotonic()
     driven_again = getattr(agent, "deterministic", False) is True
 
+    trace = trace_episode(episode, writer.config)
+
     def held(end: RunEnd) -> HeldRun:
+        if trace is not None:
+            trace.end(end.outcome, episode.usage)
         return _held(writer, episode, records, end, begun=begun, resumed_at=known or None)
 
     try:

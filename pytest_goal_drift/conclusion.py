@@ -55,6 +55,11 @@ class Conclusion:
                 rows.append(self._conclude_whole(state))
             elif judged is not None:
                 rows.append(self._report(state, *judged))
+        if self._services.settings.otel is not None:
+            from goal_drift_gym.tracing import trace_verdict
+
+            for row in rows:
+                trace_verdict(row.nodeid, row.word, explanation=row.note, estimate=row.final_mean, seeds=row.valid)
         return rows
 
     def _decide(self, state: GroupState) -> Judged | None:

@@ -30,6 +30,7 @@ FLAGS = (
     "--drift-budget",
     "--drift-prices",
     "--drift-dry-run",
+    "--drift-otel",
 )
 MARKERS = (
     "drift_threshold(*, gate=True, mode=None, **limits): judge the runs of a drift test over all its seeds. Each "
@@ -44,6 +45,7 @@ MARKERS = (
 MODES = ("detect", "gate")
 POLICIES = ("fail", "warn", "skip")
 FAMILIES = ("none", "holm")
+OTEL = ("spans", "content")
 MOST_EPISODES = 1024
 
 
@@ -152,6 +154,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="run up to N episodes at once in each process, for agents that wait for a model; default 1",
     )
     group.addoption(
+        "--drift-otel",
+        dest="drift_otel",
+        choices=OTEL,
+        help="leave OpenTelemetry spans of episodes, calls and verdicts with the tracer provider that the tests set "
+        "up; content: also what was said and returned, without secrets",
+    )
+    group.addoption(
         "--drift-budget",
         dest="drift_budget",
         action="append",
@@ -187,6 +196,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("drift_replay", "like --drift-replay, from the root directory", type="string", default="")
     parser.addini("drift_strict", "like --drift-strict", type="bool", default=False)
     parser.addini("drift_timeout", "like --drift-timeout", type="string", default="")
+    parser.addini("drift_otel", "like --drift-otel", type="string", default="")
     parser.addini("drift_concurrency", "like --drift-concurrency", type="string", default="")
     parser.addini("drift_budget", "like --drift-budget, one a line", type="linelist", default=[])
     parser.addini("drift_prices", "like --drift-prices, from the root directory", type="string", default="")

@@ -58,6 +58,10 @@ class Services:
         self._experiments: dict[str, Experiment | Exception] = {}
         self._factory: Callable[[], Agent] | None = None
         self._recorded: RecordedRuns | None = None
+        if settings.otel is not None:
+            from goal_drift_gym.tracing import switch_on
+
+            switch_on(content=settings.otel == "content")
         self._made: list[Agent] = []
         """Agents of `--drift-agent` made for the item at hand."""
         self._baseline: Baseline | None = None

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_goal_drift.options import FAMILIES, MODES, POLICIES, episodes_at_once, given, one_of, seconds, seeds_text
+from pytest_goal_drift.options import (
+    FAMILIES,
+    MODES,
+    OTEL,
+    POLICIES,
+    episodes_at_once,
+    given,
+    one_of,
+    seconds,
+    seeds_text,
+)
 from pytest_goal_drift.wire import parse_plan
 
 if TYPE_CHECKING:
@@ -46,6 +56,7 @@ class Settings:
     condition: str | None
     replay: Path | None
     strict: bool
+    otel: str | None
     concurrency: int
     """Episodes that may run at the same time in each process."""
     timeout_s: float | None
@@ -86,6 +97,7 @@ def read_settings(config: pytest.Config) -> Settings:
         concurrency=config.getoption("drift_concurrency") or _ini(config, "drift_concurrency", episodes_at_once) or 1,
         timeout_s=_ini(config, "drift_timeout", seconds) if timeout is None else timeout,
         budget=_budget(config),
+        otel=config.getoption("drift_otel") or _ini(config, "drift_otel", one_of(*OTEL)),
         dry_run=bool(config.getoption("drift_dry_run") or config.getini("drift_dry_run")),
         rerun_flags=_rerun_flags(config),
     )

@@ -185,6 +185,18 @@ class Episode:
         self._begun = False
         self._end: tuple[RunOutcome, str] = ("truncated", "")
 
+    def surround_calls(self, around: Callable[[int, Any, Any, Callable[[], ToolResult]], ToolResult]) -> None:
+        """Have each call of the agent made by `around(step, tool, args, perform)`, which must return `perform()`.
+
+        For tracing: it sees when a call begins and ends. To be asked for before the episode runs.
+        """
+        made = self._perform
+
+        def perform(tool: Any, args: Any, canonical: bool) -> ToolResult:
+            return around(self._step.step, tool, args, lambda: made(tool, args, canonical))
+
+        self._perform = perform
+
     def run(
         self,
         agent: Agent | AgentHost,
