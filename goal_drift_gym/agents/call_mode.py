@@ -15,7 +15,7 @@ import dataclasses
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from goal_drift_gym.agents.chat_prompt import PROMPT_VERSION, Called, ChatPrompt, Part, Template, as_json, end_name

@@ -157,9 +157,7 @@ class ChatPrompt:
         if observation.panels:
             lines.append(words.panels.format(panels=as_json(observation.panels)))
         lines.extend(words.message.format(role=message.role, text=message.text) for message in observation.messages)
-        lines.extend(
-            words.late_result.format(tool=late.tool, result=self.result(late)) for late in observation.results
-        )
+        lines.extend(words.late_result.format(tool=late.tool, result=self.result(late)) for late in observation.results)
         return Said("user", "\n".join(lines))
 
     def result(self, outcome: Call | ToolResult) -> str:
