@@ -28,7 +28,7 @@ from goal_drift_gym.agents.chat_prompt import (
     end_name,
     sendable_text,
 )
-from goal_drift_gym.agents.endpoint import Endpoint, EndpointSettings, Gate, Sdk, without_credentials
+from goal_drift_gym.agents.endpoint import Endpoint, EndpointSettings, Sdk, without_credentials
 from goal_drift_gym.core.errors import AgentFormatError, MissingExtra, UsageError
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.streams import Stream, stream
@@ -218,15 +218,6 @@ class ChatAgent(ABC):
         other._episode_seed = None
         other._shares_endpoint = True
         return other
-
-    @property
-    def gate(self) -> Gate | None:
-        """What is asked for leave before every request, such as a rate limiter; shared with `for_episode` copies."""
-        return self._endpoint.gate
-
-    @gate.setter
-    def gate(self, gate: Gate | None) -> None:
-        self._endpoint.gate = gate
 
     def close(self) -> None:
         """Close the connections; a later turn opens new ones."""

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from goal_drift_gym.agents.endpoint_faults import Fault, Rejection, Subject, fault_of, hidden_rejection
 from goal_drift_gym.agents.endpoint_loop import endpoint_loop, run_on
+from goal_drift_gym.agents.rate_limit import limiter_of
 from goal_drift_gym.core.errors import (
     AgentError,
     AgentFormatError,
@@ -41,18 +42,6 @@ _SHORTEST_SECRET = 8
 
 
 Hooks = dict[str, list[Callable[[Any], Awaitable[None]]]]
-
-
-class Gate(Protocol):
-    """What lets requests through, for instance a rate limiter that many episodes share. Called from many threads."""
-
-    def enter(self, timeout_s: float) -> bool:
-        """Wait for leave to send one request; False when it will not come within `timeout_s` seconds."""
-        ...
-
-    def leave(self, *, limited: bool, retry_after_s: float | None) -> None:
-        """Say that a request is over, and whether the endpoint had no room for it."""
-        ...
 
 
 class Sdk(Protocol):
@@ -106,8 +95,6 @@ class Endpoint:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connecting = threading.Lock()
         """Keeps two episodes from opening two clients, of which one would never be closed."""
-        self.gate: Gate | None = None
-        """Asked before every request where there is one."""
         for secret in self._secrets():
             if len(secret) >= _SHORTEST_SECRET:
                 register_secret(secret)
@@ -171,25 +158,20 @@ class Endpoint:
 
     def _try(self, turn: Turn, request: dict[str, Any], deadline: float, attempt: int) -> dict[str, Any] | Fault:
         client, loop = self._connected()
-        left_s = deadline - time.monotonic()
-        gate = self.gate
-        if gate is not None and left_s > 0.0 and not gate.enter(left_s):
-            return Fault(error=AgentRateLimited(self._subject.says(f"has no room within {left_s:.0f} s")))
-        answer: bytes | Fault = self._late()
-        limit_s = min(self._settings.timeout_s, deadline - time.monotonic())
-        try:
-            if limit_s > 0.0:
-                turn.usage(calls=1, retries=int(attempt > 0))
-                answer = self._exchange(client, loop, request, limit_s)
-        finally:
-            if gate is not None and left_s > 0.0:
-                fault = answer if isinstance(answer, Fault) else None
-                gate.leave(
-                    limited=fault is not None and fault.limited,
-                    retry_after_s=None if fault is None else fault.retry_after_s,
+        if time.monotonic() >= deadline:
+            return self._late()
+        with limiter_of(self.address, self._settings.model).place(deadline) as place:
+            limit_s = min(self._settings.timeout_s, deadline - time.monotonic())
+            if place is None or limit_s <= 0.0:
+                return Fault(
+                    error=AgentRateLimited(self._subject.says("has limited the rate, and no turn came in time"))
                 )
+            turn.usage(calls=1, retries=int(attempt > 0))
+            answer = self._exchange(client, loop, request, limit_s)
+            if isinstance(answer, Fault) and answer.limited:
+                place.limited(answer.retry_after_s)
         read = answer if isinstance(answer, Fault) else self._read(answer)
-        if isinstance(read, Fault) and not read.metered and limit_s > 0.0:
+        if isinstance(read, Fault) and not read.metered:
             # It may well be answered, and paid for, after we stopped listening.
             turn.usage(unmetered_calls=1)
         return read

@@ -57,7 +57,7 @@ class Fault:
     retry_after_s: float | None = None
     """How long the endpoint asks to wait."""
     limited: bool = False
-    """Whether the endpoint says it has no room: what a rate limiter wants to know."""
+    """Whether the endpoint says it has no room: what the rate limiter wants to know."""
     metered: bool = True
     """Whether it is known what was spent: an endpoint that says no does no work."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import json
+import math
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from faulty_server import KEY, FaultyServer
 from goal_drift_gym import EpisodeOver, Run, UsageError
 from goal_drift_gym.agents.chat_prompt import Template
 from goal_drift_gym.agents.endpoint_faults import Rejection, Subject, fault_of
+from goal_drift_gym.agents.rate_limit import limiter_of
 from goal_drift_gym.core.errors import MissingExtra
 from goal_drift_gym.scenarios.release_manager.scenario import ReleaseManager
 
@@ -286,47 +288,33 @@ def test_the_goal_is_the_system_text(server: FaultyServer, connect: Connect, tmp
     assert ReleaseManager.goal.setting in system
 
 
-# gates
+# the rate limiter
 
 
-class Turnstile:
-    """A gate that notes what it is asked and told."""
-
-    def __init__(self, opens: bool) -> None:
-        self.opens = opens
-        self.asked: list[float] = []
-        self.told: list[tuple[bool, float | None]] = []
-
-    def enter(self, timeout_s: float) -> bool:
-        self.asked.append(timeout_s)
-        return self.opens
-
-    def leave(self, *, limited: bool, retry_after_s: float | None) -> None:
-        self.told.append((limited, retry_after_s))
-
-
-def test_a_gate_is_asked_before_every_request_and_told_whether_there_was_room(
+def test_the_limiter_of_the_endpoint_hears_that_there_was_no_room(
     server: FaultyServer, connect: Connect, tmp_path: Path
 ) -> None:
-    agent = connect(server, "passing_rate_limit")
-    gate = agent.gate = Turnstile(opens=True)
+    limiter = limiter_of(connect.url(server, "passing_rate_limit"), "m")
+    before = limiter.at_once
 
-    play(agent.for_episode(), tmp_path, steps=1)
+    play(connect(server, "passing_rate_limit"), tmp_path, steps=1)
 
-    assert gate.told == [(True, 0.0), (False, None), (False, None)]
-    assert len(gate.asked) == 3
-    assert all(0.0 < asked <= 8.0 for asked in gate.asked)
+    assert before == math.inf
+    assert 1.0 <= limiter.at_once < 4.0
 
 
-def test_a_gate_that_stays_shut_is_a_rate_limit(server: FaultyServer, connect: Connect, tmp_path: Path) -> None:
-    agent = connect(server, "healthy")
-    gate = agent.gate = Turnstile(opens=False)
+def test_no_turn_in_time_at_a_limited_endpoint_is_a_rate_limit(
+    server: FaultyServer, connect: Connect, tmp_path: Path
+) -> None:
+    with limiter_of(connect.url(server, "healthy"), "m").place(math.inf) as place:
+        assert place is not None
+        place.limited(60.0)
 
-    run = play(agent, tmp_path)
+    run = play(connect(server, "healthy", turn_timeout_s=0.5), tmp_path)
 
     assert run.outcome == "infra_error"
     assert causes(steps_of(run)[0]) == ["rate_limit"]
-    assert (gate.told, server.requests) == ([], [])
+    assert server.requests == []
 
 
 # settings
