@@ -274,6 +274,21 @@ def test_an_agent_that_swallows_the_stop_ends_as_budget_all_the_same():
     assert kinds(records) == ["limit_reached"]
 
 
+def test_an_agent_that_swallows_the_stop_cannot_act_any_more():
+    def stubborn(turn):
+        for action in turn.policy("reference"):
+            for _ in range(5):
+                try:
+                    turn.usage(calls=1, input_tokens=10)
+                    turn.perform(action)
+                except BaseException:
+                    continue
+
+    records, _ = live(stubborn, account=account(episode__tokens=10))
+
+    assert len(records[0].action.calls) == 1
+
+
 def test_the_step_that_reached_a_limit_keeps_the_calls_that_were_made():
     def late(turn):
         for action in turn.policy("reference"):
