@@ -82,7 +82,6 @@ class Account:
         """Find calls that were begun and whose cost nobody reported, where money is limited."""
         with self._lock:
             if self._open_calls and self.reached is None and self._money_key() is not None:
-                self._count(AGENT, Spent(unpriced=self._open_calls))
                 self._no_price("calls were reported without tokens or cost")
             self._open_calls = 0
 
@@ -103,6 +102,7 @@ class Account:
             if not (calls or read or wrote or cost is not None):
                 # A remark on a call: it ends none, and a call whose cost nobody told stays one.
                 (self.usage if role == AGENT else self.others.setdefault(role, Usage())).add(**report)
+                self._count(role, Spent(unpriced=int(report.get("unmetered_calls", 0))))
                 return
             if begins and self.budget.limits:
                 self._check(_BEYOND_CALLS, spent_is_enough=True)

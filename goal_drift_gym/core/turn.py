@@ -230,19 +230,24 @@ class Turn:
         EpisodeOver
             When a limit of the budget is reached.
         """
-        self._usage.add(
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            cached_tokens=cached_tokens,
-            cache_write_tokens=cache_write_tokens,
-            reasoning_tokens=reasoning_tokens,
-            calls=calls,
-            retries=retries,
-            unmetered_calls=unmetered_calls,
-            cost=cost,
-            model=model,
-            served_by=served_by,
-        )
+        try:
+            self._usage.add(
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                cached_tokens=cached_tokens,
+                cache_write_tokens=cache_write_tokens,
+                reasoning_tokens=reasoning_tokens,
+                calls=calls,
+                retries=retries,
+                unmetered_calls=unmetered_calls,
+                cost=cost,
+                model=model,
+                served_by=served_by,
+            )
+        except EpisodeOver:
+            # Whoever swallows the stop shall not act on, either.
+            self.close()
+            raise
 
     @property
     def is_over(self) -> bool:

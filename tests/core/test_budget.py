@@ -14,6 +14,7 @@ from goal_drift_gym.core.budget import KEYS, Budget, LimitReached, parse_budget
 from goal_drift_gym.core.errors import BudgetSpent, UsageError
 from goal_drift_gym.core.prices import Price, read_prices
 from goal_drift_gym.core.rundir import find_runs
+from goal_drift_gym.core.session_spending import spending_in
 from goal_drift_gym.runner import run_episode, verify_run
 
 PATIENCE_S = 20.0
@@ -210,6 +211,15 @@ def test_calls_whose_cost_nobody_reports_are_not_free():
     assert "calls were reported without tokens or cost" in str(mine.reached)
 
 
+def test_a_call_whose_tokens_nobody_told_has_an_unknown_cost(tmp_path):
+    mine = Account(Budget.of({"session.calls": 5}).shared(str(tmp_path), time.monotonic()))
+    mine.add(calls=1)
+    mine.add(unmetered_calls=1)
+
+    assert str(spending_in(str(tmp_path)).total()) == "0 tokens in 1 calls, cost unknown"
+    assert spending_in(str(tmp_path)).total().unpriced == 1
+
+
 def test_others_than_the_agent_are_counted_and_not_interrupted():
     mine = account(episode__tokens=10)
     mine.add(calls=1, input_tokens=50, role="adversary")
@@ -272,6 +282,21 @@ def test_an_agent_that_swallows_the_stop_ends_as_budget_all_the_same():
     assert end.outcome == "budget"
     assert end.usage.calls == 5
     assert kinds(records) == ["limit_reached"]
+
+
+def test_an_agent_that_swallows_the_stop_cannot_act_any_more():
+    def stubborn(turn):
+        for action in turn.policy("reference"):
+            for _ in range(5):
+                try:
+                    turn.usage(calls=1, input_tokens=10)
+                    turn.perform(action)
+                except BaseException:
+                    continue
+
+    records, _ = live(stubborn, account=account(episode__tokens=10))
+
+    assert len(records[0].action.calls) == 1
 
 
 def test_the_step_that_reached_a_limit_keeps_the_calls_that_were_made():
