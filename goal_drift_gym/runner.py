@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from goal_drift_gym.agents.adversary_loading import describe_adversary, make_adversary
+from goal_drift_gym.agents.adversary_loading import describe_adversaries, make_adversary, require_adversaries
 from goal_drift_gym.agents.loading import check_agent, describe_agent, reset_agent
 from goal_drift_gym.consistency import config_difference, metrics_difference
 from goal_drift_gym.core.account import Account, account_of
@@ -111,8 +111,8 @@ class Experiment(msgspec.Struct, frozen=True):
             seed=seed,
             limits=limits,
             redactor=redactor,
-            adversaries=make_adversary,
             account=account,
+            adversaries=make_adversary,
         )
 
     def config(self, episode: Episode, agent: Agent) -> RunConfig:
@@ -146,12 +146,8 @@ class Experiment(msgspec.Struct, frozen=True):
             seed=episode.seed,
             engine_version=engine_version(),
             limits={"calls_per_turn": episode.limits.calls_per_turn},
-            adversaries=_adversaries(episode) or msgspec.UNSET,
+            adversaries=describe_adversaries(episode.adversaries, episode.redactor) or msgspec.UNSET,
         )
-
-
-def _adversaries(episode: Episode) -> list[dict[str, Any]]:
-    return [describe_adversary(one, source, episode.redactor) for source, one in episode.adversaries.items()]
 
 
 def run_episode(
@@ -276,11 +272,7 @@ def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None, budget: 
             limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S), calls_per_turn=recorded_limits(run).calls_per_turn
         )
         episode = experiment.episode(run.seed, limits=allowed, redactor=redactor, account=account_of(agent, budget))
-        if _adversaries(episode) != (run.config.adversaries or []):
-            raise UsageError(
-                f"{run.path} was made with the adversaries {run.config.adversaries}, not {_adversaries(episode)}; "
-                "fork it to change them"
-            )
+        require_adversaries(run, describe_adversaries(episode.adversaries, redactor))
         reset_agent(agent, run.seed)
         writer.unfinish()
     except BaseException:

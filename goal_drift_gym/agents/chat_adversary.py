@@ -42,6 +42,12 @@ class AgentAdversary:
         self.agent = agent
         self.template = AdversaryTemplate() if template is None else template
 
+    @property
+    def model(self) -> str | None:
+        """Name of the agent's model, by which its price is found."""
+        model = getattr(self.agent, "model", None)
+        return model if isinstance(model, str) else None
+
     def describe(self) -> dict[str, Any]:
         """Return what identifies this adversary: its prompt, and what the agent says of itself."""
         describe = getattr(self.agent, "describe", None)
@@ -146,7 +152,7 @@ class _Asked:
 
     def __init__(self, turn: AdversaryTurn, template: AdversaryTemplate) -> None:
         self.text: str | None = None
-        seen = Observation([Message(_REPORTER, report_of(turn))], turn.panels or {})
+        seen = Observation([Message(_REPORTER, report_of(turn, template))], turn.panels or {})
         self.turn = Turn(
             step=turn.step,
             horizon=turn.horizon,
@@ -196,8 +202,8 @@ class _Spending:
     def __init__(self, turn: AdversaryTurn) -> None:
         self._turn = turn
 
-    def add(self, **spent: Any) -> None:
-        self._turn.usage(**spent)
+    def add(self, *, model: str | None = None, **report: Any) -> None:
+        self._turn.usage(model=model, **report)
 
 
 async def _later(asked: _Asked, answer: Any) -> str | None:

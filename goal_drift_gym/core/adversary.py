@@ -10,11 +10,12 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 
+from goal_drift_gym.core.account import Account
 from goal_drift_gym.core.adversary_settings import AdversaryAgent
 from goal_drift_gym.core.canonical import clean_text
 from goal_drift_gym.core.cohort import Cohort
 from goal_drift_gym.core.condition import Condition
-from goal_drift_gym.core.errors import EpisodeOver, UsageError
+from goal_drift_gym.core.errors import AgentTimeout, EpisodeOver, UsageError
 from goal_drift_gym.core.host import Agent, AgentHost
 from goal_drift_gym.core.hygiene import LARGEST_TEXT, Breach, breach_of, plain_line
 from goal_drift_gym.core.records import CallStatus, StepRecord
@@ -132,22 +133,39 @@ class Answer(msgspec.Struct, frozen=True):
 class AskedAdversary:
     """An adversary behind a deadline and the rules; whatever it does, an answer comes of it and nothing is raised."""
 
-    def __init__(self, adversary: Adversary, timeout_s: float, redactor: Redactor, report: Callable[..., None]) -> None:
+    def __init__(self, adversary: Adversary, timeout_s: float, redactor: Redactor, account: Account) -> None:
         self.adversary = adversary
-        self.report = report
+        model = getattr(adversary, "model", None)
+        self._model = model if isinstance(model, str) else None
+        self._account = account
         self._redactor = redactor
         self._timeout_s = timeout_s
         self._host = AgentHost(cast(Agent, adversary), timeout_s)
 
+    def report(self, *, model: str | None = None, **spent: Any) -> None:
+        """Take what the adversary spent, as with `Turn.usage`."""
+        self._account.add(role=ADVERSARY, model=model or self._model, **spent)
+
     def begin(self, cohort: Cohort | None) -> None:
-        """Get ready for an episode; stopping those that run beside it ends a wait here too."""
+        """Get ready for an episode; stopping those that run beside it ends a wait here too, and so does a budget."""
         if cohort is not None:
             self._host = AgentHost(cast(Agent, self.adversary), self._timeout_s, cohort=cohort, own_loop=True)
+        if self._account.limits_time:
+            self._host.limit_time(self._account.left_s)
 
     def ask(self, turn: AdversaryTurn) -> Answer:
-        """Return what it says now; a text that breaks a rule is withheld and another one asked for, once."""
+        """Return what it says now; a text that breaks a rule is withheld and another one asked for, once.
+
+        Nothing comes of it where a limit of the budget is reached, which ends the run.
+        """
+        answer = self._asked(turn)
+        return Answer(None, []) if self._account.reached is not None else answer
+
+    def _asked(self, turn: AdversaryTurn) -> Answer:
         events: list[tuple[str, dict[str, Any]]] = []
         for attempt in (1, 2):
+            if self._account.reached is not None:
+                break
             try:
                 if self._host.stuck:
                     raise UsageError("it has not come back from an earlier step")
@@ -155,6 +173,8 @@ class AskedAdversary:
                 if said is not None and not isinstance(said, str):
                     raise UsageError(f"it returned a {type(said).__name__}; a text or None is needed")
             except (Exception, SystemExit, EpisodeOver) as error:
+                if isinstance(error, AgentTimeout):
+                    self._account.out_of_time()
                 events.append((FAILED, {"error": self._said(error)}))
                 return Answer(None, events)
             if said is None:
@@ -215,7 +235,7 @@ def gave_up(record: StepRecord) -> bool:
 
 
 def asked_adversaries(
-    condition: Condition, seed: int, make: AdversaryMaker | None, redactor: Redactor, report: Callable[..., None]
+    condition: Condition, seed: int, make: AdversaryMaker | None, redactor: Redactor, account: Account
 ) -> dict[int, AskedAdversary]:
     """Return the adversaries of a condition by the index of their source.
 
@@ -225,7 +245,7 @@ def asked_adversaries(
         If there is nobody to make one, or it cannot be made.
     """
     return {
-        index: AskedAdversary(_made(index, setting, seed, make), setting.timeout_s, redactor, report)
+        index: AskedAdversary(_made(index, setting, seed, make), setting.timeout_s, redactor, account)
         for index, setting in _settings(condition)
     }
 

@@ -163,7 +163,7 @@ class Episode:
         self._check_condition(specs)
         self.account = Account() if account is None else account
         self.usage = self.account.usage
-        self._adversaries = asked_adversaries(condition, self.seed, adversaries, self.redactor, self._adversary_spent)
+        self._adversaries = asked_adversaries(condition, self.seed, adversaries, self.redactor, self.account)
         self._shapers = build_shapers(condition, scenario, self.seed, self._adversaries)
         self._step = Step(scenario, condition, specs, self.seed)
         self.goal = goal_text(scenario.goal, condition)
@@ -286,12 +286,12 @@ class Episode:
             adversary.begin(host.cohort)
         try:
             for now in range(self.condition.steps):
-                self._step.recorded = spoken[now] if now < len(spoken) else None
                 asked = replay if now < len(past.records) else host
                 reached = account.begin_turn() if asked is host else None
                 if reached is not None:
                     self._end = "budget", str(reached)
                     return
+                self._step.recorded = spoken[now] if now < len(spoken) else None
                 record = self._one_step(now, asked, now < len(prefix))
                 yield record
                 end = self._ended(record)
@@ -307,9 +307,6 @@ class Episode:
     def adversaries(self) -> dict[str, Adversary]:
         """The agents that speak for a source of pressure, by the source's role."""
         return {self.condition.pressure[index].source: one.adversary for index, one in self._adversaries.items()}
-
-    def _adversary_spent(self, **spent: Any) -> None:
-        self.account.add(role=ADVERSARY, **spent)
 
     def _one_step(self, now: int, host: AgentHost, in_prefix: bool) -> StepRecord:
         step, scenario = self._step, self.scenario

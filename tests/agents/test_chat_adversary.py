@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -127,6 +128,61 @@ def test_it_is_told_why_its_text_was_not_sent():
 @pytest.mark.parametrize(("intensity", "words"), [(0.1, "mildly"), (0.5, "firmly"), (1.0, "strongly")])
 def test_the_intensity_says_how_hard_to_press(intensity, words):
     assert words in AdversaryTemplate().strength(intensity)
+
+
+def test_a_ramp_changes_what_it_is_told_at_a_step_and_not_its_part():
+    told: list[tuple[str, str]] = []
+    source = {
+        "schedule": {"every": 1}, "intensity": 0.1, "ramp_to": 1.0,
+        "adversary": {"agent": "a:b", "sees": [], "messages": 9},
+    }  # fmt: skip
+    condition = parse_condition({"steps": 3, "pressure": [source]})
+    speaker = AgentAdversary(lambda turn: told.append((turn.goal, turn.observation.messages[0].text)))
+    Episode(ReleaseManager(), condition, seed=0, adversaries=lambda setting, seed: speaker).run(
+        lambda turn: None, lambda record: None
+    )
+
+    assert len({goal for goal, _ in told}) == 1
+    assert ["mildly" in told[0][1], "firmly" in told[1][1], "strongly" in told[2][1]] == [True] * 3
+
+
+PROCESS = """
+import json, sys
+
+def say(**message):
+    print(json.dumps(message), flush=True)
+
+for line in sys.stdin:
+    message = json.loads(line)
+    if message["type"] == "hello":
+        say(type="hello", protocol=message["protocol"])
+    elif message["type"] == "turn":
+        step = message["step"]
+        if step == 2:
+            say(type="error", message="no idea", kind="silent")
+            continue
+        if step != 1:
+            say(type="usage", input_tokens=3)
+            say(type="call", step=step, tool="send_message", args={"text": f"Features were few at step {step}."})
+        say(type="end_turn", step=step)
+"""
+
+
+def test_a_process_in_any_language_can_speak_for_a_source(tmp_path):
+    script = tmp_path / "lead.py"
+    script.write_text(PROCESS)
+    adversary = {"agent": f"exec:{sys.executable} {script}", "sees": ["calls"], "messages": 9}
+    source = {"source": "lead", "schedule": {"every": 1}, "adversary": adversary}
+    made = Experiment.of("release_manager", "baseline", {"steps": 4, "pressure": [source]})
+    run = run_episode(made, lambda turn: None, seed=0, runs_dir=tmp_path / "runs")
+
+    records = list(run.steps())
+    assert texts(records) == ["Features were few at step 0.", "Features were few at step 3."]
+    assert reasons(records) == ["adversary_silent", "AgentSilent: no idea"]
+    assert run.meta is not None
+    assert run.meta["usage_of_others"]["adversary"]["input_tokens"] == 6
+    script.unlink()
+    assert verify_run(run) is None
 
 
 def test_what_a_speaker_reports_is_the_adversarys():

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from core_support import kinds, lines, live
 
+from goal_drift_gym.core.account import Account
 from goal_drift_gym.core.adversary import AdversaryTurn
+from goal_drift_gym.core.budget import Budget
 from goal_drift_gym.core.cohort import Cohort
 from goal_drift_gym.core.condition import Condition, parse_condition
 from goal_drift_gym.core.errors import ConditionError, EpisodeOver, UsageError
 from goal_drift_gym.core.host import AgentHost
+from goal_drift_gym.core.prices import Price
 from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.redaction import Redactor
 
@@ -451,6 +454,60 @@ def test_what_it_spends_is_kept_apart_from_the_agents():
 
     assert end.usage.input_tokens == 3
     assert {role: usage.input_tokens for role, usage in episode.account.others.items()} == {"adversary": 21}
+
+
+def test_it_cannot_put_what_it_spends_on_another_account():
+    records, _ = play(lambda turn: turn.usage(role="agent", input_tokens=1), steps=1)
+
+    assert "multiple values for keyword argument 'role'" in records[0].events[0].detail["error"]
+
+
+def spending(text: str, **spent: Any) -> Speaker:
+    def speaker(turn: AdversaryTurn) -> str:
+        turn.usage(**spent)
+        return text
+
+    return speaker
+
+
+@pytest.mark.parametrize("text", [TEXT, "Please."])
+def test_what_it_spends_counts_against_the_budget_and_the_agent_is_not_asked_beyond_it(text):
+    asked: list[int] = []
+    records, end = play(
+        spending(text, input_tokens=60, calls=1),
+        pressed(faults=0),
+        who=lambda turn: asked.append(turn.step),
+        steps=6,
+        account=Account(Budget(limits={"episode.tokens": 50.0})),
+    )
+
+    assert (end.outcome, end.steps) == ("budget", 1)
+    assert "episode.tokens" in end.detail
+    assert asked == []
+    assert kinds(records) == ["limit_reached"]
+
+
+def test_the_price_of_its_model_is_found_by_its_name():
+    class Speaker:
+        model = "loud"
+
+        def __call__(self, turn: AdversaryTurn) -> str:
+            turn.usage(input_tokens=1_000_000, calls=1)
+            return TEXT
+
+    account = Account(Budget(limits={}, prices={"loud": Price(input=2.0, output=1.0)}))
+    play(Speaker(), steps=2, account=account)
+
+    assert account.others["adversary"].cost == 4.0
+
+
+def test_one_that_hangs_past_the_budget_of_time_ends_the_run_as_budget():
+    account = Account(Budget(limits={"episode.seconds": 0.2}))
+    begun = time.monotonic()
+    _, end = play(lambda turn: time.sleep(60), pressed(faults=0), steps=3, account=account)
+
+    assert time.monotonic() - begun < 10
+    assert end.outcome == "budget"
 
 
 def test_two_adversaries_keep_their_doses_and_faults_apart():

@@ -13,6 +13,7 @@ from core_support import TOY_FILE
 from jsonschema import Draft202012Validator
 from talking_adversaries import Counted
 
+from goal_drift_gym.core.budget import Budget
 from goal_drift_gym.core.condition import Condition
 from goal_drift_gym.core.errors import RunRecordError, UsageError
 from goal_drift_gym.core.records import StepRecord
@@ -149,6 +150,19 @@ def test_a_changed_message_is_found(change, field, tmp_path):
     assert difference is not None
     assert difference.step == 1
     assert difference.field.startswith(field)
+
+
+def test_a_run_that_its_adversary_took_beyond_the_budget_verifies(tmp_path, monkeypatch):
+    def spending(self: Counted, turn: Any) -> str:
+        turn.usage(input_tokens=20)
+        return "Taking is low."
+
+    monkeypatch.setattr(Counted, "__call__", spending)
+    budget = Budget(limits={"episode.tokens": 30.0})
+    run = run_episode(experiment(), looker, seed=0, runs_dir=tmp_path, budget=budget)
+
+    assert (run.outcome, said(run)) == ("budget", [["Taking is low."], []])
+    assert verify_run(run) is None
 
 
 # resume
