@@ -19,6 +19,7 @@ nox.options.sessions = [
     "third_party",
     "conformance",
     "reference_agents",
+    "real_agents",
     "local_model",
     "benchmarks",
     "coverage",
@@ -114,6 +115,16 @@ def conformance(session: nox.Session) -> None:
     session.run("goal-drift", "check", "all", "--planted-faults", "--seeds", "200", "--workers", "2")
     runs = str(Path(session.create_tmp()) / "runs")
     session.run("goal-drift", "stress", "all", "--profile", "ci", "--runs-dir", runs)
+
+
+@nox.session
+def real_agents(session: nox.Session) -> None:
+    """Adapters, framework bridges, other languages and MCP, each against the real package."""
+    session.install(".[anthropic,langgraph,mcp,openai,openai-agents,otel,pydantic-ai,smolagents,test]")
+    session.run(
+        "python", "-m", "pytest", "tests/agents", "tests/scripts/test_serve_mcp.py", "tests/plugin/test_own_loops.py",
+        "tests/testing/test_subprocess_protocol.py", "-q", "-n", "auto", "-rs",
+    )  # fmt: skip
 
 
 @nox.session

@@ -502,7 +502,7 @@ def test_a_copy_for_an_episode_has_its_own_seed_and_the_same_connections(endpoin
 
     assert endpoint.requests[0]["seed"] != endpoint.requests[1]["seed"]
     assert second.describe() == first.describe()
-    assert second._client is first._client
+    assert second._endpoint is first._endpoint
 
 
 def test_a_copy_of_an_agent_without_a_key_says_so_in_its_first_turn(monkeypatch: pytest.MonkeyPatch) -> None:
