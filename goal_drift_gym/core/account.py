@@ -56,7 +56,8 @@ class Account:
         self._limits = {scope: self.budget.of_scope(scope) for scope in SCOPES}
         self._session = _session_of(self.budget)
         self._spent = {scope: Spent() for scope in SCOPES}
-        self._began = dict.fromkeys(SCOPES, time.monotonic())
+        # Without limits no clock is asked: an episode is a function of its inputs.
+        self._began = dict.fromkeys(SCOPES, time.monotonic() if self.budget.limits else 0.0)
         if self.budget.began is not None:
             self._began["session"] = self.budget.began
         self._open_calls = 0
