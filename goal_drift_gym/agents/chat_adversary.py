@@ -165,6 +165,7 @@ class _Asked:
             notes=[],
             usage=_Spending(turn),
             lock=threading.Lock(),
+            timeout_s=turn.timeout_s,
         )
 
     def finish(self, answer: Any) -> str | None:

@@ -111,6 +111,14 @@ def test_it_is_told_its_part_the_rules_and_what_it_may_see():
     assert seen.panels == {}
 
 
+def test_a_speaker_knows_how_long_the_engine_waits():
+    left: list[float | None] = []
+    play(AgentAdversary(lambda turn: left.append(turn.seconds_left)), timeout_s=7.0)
+
+    assert left[0] is not None
+    assert 0.0 < left[0] <= 7.0
+
+
 def test_it_is_told_why_its_text_was_not_sent():
     told: list[str] = []
 
