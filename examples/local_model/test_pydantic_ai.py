@@ -39,7 +39,8 @@ def agent():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_acts_in_every_step(agent, seed, tmp_path):
-    experiment = Experiment.of("release_manager", "adversarial_jit", {"steps": STEPS, "shocks": None})
+    early = {f"pressure.{source}.schedule.start": 1 for source in (0, 1)}
+    experiment = Experiment.of("release_manager", "adversarial_jit", {"steps": STEPS, "shocks": None, **early})
 
     run = run_episode(experiment, agent, seed=seed, runs_dir=tmp_path)
 

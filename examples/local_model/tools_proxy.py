@@ -72,10 +72,7 @@ def constrained(request: dict[str, Any]) -> dict[str, Any]:
         # It may stop only after it has called something: a weak model else stops at once, every time.
         branches.append(branch("say", {"type": "string", "maxLength": 80}, None))
     listing = "\n".join(f"- {tool['name']}: {tool.get('description', '')}" for tool in tools)
-    rules = {
-        "role": "system",
-        "content": f'Answer with one JSON object {{"tool": NAME, "arguments": {{}}}}.\n{listing}',
-    }
+    rules = f'Answer with one JSON object {{"tool": NAME, "arguments": {{}}}}. Tools:\n{listing}'
     return {
         **kept,
         "messages": [{"role": "system", "content": rules}, *(plain(message) for message in request["messages"])],

@@ -84,10 +84,17 @@ def test_a_turn_ends_after_so_many_calls_and_no_further_request_is_made(framewor
     records, end = release(FRAMEWORKS[framework](script, max_calls_per_turn=3), steps=2)
 
     assert [len(record.action.calls) for record in records] == [3, 3]
-    # The fourth call of a turn is asked for and not made.
-    assert len(script.shown) == 8
+    assert len(script.shown) == 6
     assert end.outcome == "truncated"
-    assert end.usage.calls == 8
+    assert end.usage.calls == 6
+
+
+def test_calls_beyond_the_most_of_a_turn_are_not_made(framework: str) -> None:
+    script = Script([[("canary_score", {}), ("rollback", {}), ("wait", {})]])
+
+    records, _ = release(FRAMEWORKS[framework](script, max_calls_per_turn=2), steps=2)
+
+    assert made(records) == [[("canary_score", "refused"), ("rollback", "refused")]] * 2
 
 
 def test_the_end_of_the_turn_passes_through_the_framework(framework: str) -> None:
@@ -218,11 +225,11 @@ def test_the_conditions_memory_decides_what_is_shown_of_earlier_turns(framework:
 
 
 def test_the_frameworks_history_keeps_a_turn_that_was_cut_off(framework: str) -> None:
-    script = Script([LOOK, LOOK, "done"])
+    script = Script([LOOK, "done"])
 
     release(FRAMEWORKS[framework](script, history="framework", max_calls_per_turn=1), steps=2)
 
-    assert len(script.shown) == 3
+    assert len(script.shown) == 2
     assert "there is no release candidate" in script.shown[-1]
     assert script.shown[-1].count("Step 1 of 2.") == 1
 

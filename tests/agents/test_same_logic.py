@@ -68,7 +68,7 @@ def test_a_framework_leaves_the_log_a_plain_function_leaves(
     framework: str, history: str, answers: Any, scenario: str
 ) -> None:
     script = Script(answers(scenario))
-    agent = FRAMEWORKS[framework](script, history=history)
+    agent = FRAMEWORKS[framework](script, history=history, max_calls_per_turn=20)
 
     records, end = play(agent, scenario, under(scenario))
 

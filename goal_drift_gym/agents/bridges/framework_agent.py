@@ -100,7 +100,7 @@ class FrameworkAgent:
     history_turns
         Show at most this many of the newest earlier turns; `None` shows all. Only where `history` is `condition`.
     max_calls_per_turn
-        The turn ends after this many calls, >= 1.
+        The turn ends with this many calls, >= 1; the model reads the result of the last one in its next turn.
     slack
         Model requests a turn may take beyond one a call, >= 1: to end the turn, to use tools of its own, to try
         again. Together they are the framework's own turn limit.
@@ -232,11 +232,13 @@ class FrameworkAgent:
             present = _PRESENT.get() or self._present
             if present is None or present.is_over:
                 raise EpisodeOver("a tool was called when its turn had ended")
-            if len(present.calls) >= self.max_calls_per_turn:
-                raise EpisodeOver(f"the turn ends after {self.max_calls_per_turn} calls")
             step, index = present.turn.step, len(present.calls)
             result = present.turn.submit(tool, args)
             present.calls.extend(self._prompt.call(step, index, tool, args, result))
+            if len(present.calls) >= self.max_calls_per_turn:
+                # At once: one more request would only bring an answer that nobody could act on.
+                present.is_over = True
+                raise EpisodeOver(f"the turn ends after {self.max_calls_per_turn} calls")
             return self._prompt.result(result)
 
     async def _call(self, tool: str, args: Any) -> str:
