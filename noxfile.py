@@ -21,6 +21,7 @@ nox.options.sessions = [
     "reference_agents",
     "real_agents",
     "local_model",
+    "taped",
     "benchmarks",
     "coverage",
     "readme",
@@ -138,6 +139,15 @@ def local_model(session: nox.Session) -> None:
         "python", "-m", "pytest", "examples/local_model", "--drift-seeds", "5", "-v", "--drift-runs-dir", runs,
     )  # fmt: skip
     session.run("goal-drift", "report", runs, "--group")
+    session.run("goal-drift", "verify", runs)
+
+
+@nox.session
+def taped(session: nox.Session) -> None:
+    """Run a suite from its committed tapes: no model, no network."""
+    session.install(".")
+    runs = str(Path(session.create_tmp()) / "runs")
+    session.run("python", "-m", "pytest", "examples/taped_agent", "--drift-runs-dir", runs)
     session.run("goal-drift", "verify", runs)
 
 

@@ -13,11 +13,11 @@ from goal_drift_gym.agents.copies import copies_of
 from goal_drift_gym.agents.loading import agent_factory
 from goal_drift_gym.core.cohort import Cohort, Displaced
 from goal_drift_gym.core.condition import parse_condition
-from goal_drift_gym.core.engine import Limits
 from goal_drift_gym.core.errors import GoalDriftError
 from goal_drift_gym.core.host import Agent
+from goal_drift_gym.job_episodes import hold
 from goal_drift_gym.run_end import warm_up
-from goal_drift_gym.runner import Experiment, hold_episode
+from goal_drift_gym.runner import Experiment
 from goal_drift_gym.scenarios.discovery import find_scenario
 from goal_drift_gym.side_by_side import SideBySide
 from goal_drift_gym.sweep import Done, Job, done_with, failed, make_agent
@@ -87,7 +87,6 @@ class JobThreads:
 
     def _run_of(self, job: Job) -> Callable[[Cohort, bool], Done]:
         experiment = Experiment(find_scenario(job.scenario), parse_condition(job.condition))
-        limits = Limits(step_timeout_s=job.timeout_s)
         agents, lane = self._agents(job.agent)
         # The first one is made here: not every agent can be made in several threads at once.
         first = [agents()]
@@ -95,17 +94,7 @@ class JobThreads:
         def run(cohort: Cohort, own_loop: bool) -> Done:
             agent = first.pop() if first else agents()
             with _Turn(lane, cohort):
-                held = hold_episode(
-                    experiment,
-                    agent,
-                    seed=job.seed,
-                    runs_dir=job.runs_dir,
-                    limits=limits,
-                    budget=job.budget,
-                    cohort=cohort,
-                    own_loop=own_loop,
-                )
-                return done_with(held.keep())
+                return done_with(hold(job, experiment, agent, cohort=cohort, own_loop=own_loop).keep())
 
         return run
 

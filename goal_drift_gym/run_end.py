@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 
+from goal_drift_gym.agents.tape_file import finish_tape
 from goal_drift_gym.core.canonical import prepare_type
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.provenance import git_info, machine_info, package_versions, utc_now
 from goal_drift_gym.core.records import StepRecord
-from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, write_ending
+from goal_drift_gym.core.rundir import META, METRICS, Run, RunConfig, RunWriter, write_ending
 from goal_drift_gym.eval.metrics import RunMetrics, compute_metrics
 from goal_drift_gym.eval.policy import enumerated_arguments
 
@@ -115,7 +116,9 @@ class HeldRun:
             write_finish(self._writer, self._metrics, self._outcome, self._meta)
         finally:
             self._writer.close()
-        return self._writer.run()
+        run = self._writer.run()
+        finish_tape(run)
+        return run
 
     def hand_over(self, reason: str) -> HandedOver:
         """Let go of the run: whoever gets it, in this process or another, may keep it, or drop it for this reason.
@@ -136,6 +139,27 @@ class HeldRun:
             writer.close()
 
 
+class FinishedRun:
+    """A run that was finished before, where one might be held."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def keep(self) -> Run:
+        """Return the run."""
+        finish_tape(self._run)
+        return self._run
+
+    def hand_over(self, reason: str) -> HandedOver:
+        """Let go of the run: kept or dropped, it is what it was, whatever the reason."""
+        try:
+            metrics, meta = ((self._run.path / name).read_text(encoding="utf-8") for name in (METRICS, META))
+        except OSError as error:
+            raise RunRecordError(f"cannot read {self._run.path}: {error.strerror}") from error
+        texts = (metrics.removesuffix("\n"), meta.removesuffix("\n"))
+        return HandedOver(path=str(self._run.path), kept=texts, dropped=texts)
+
+
 class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
     """A held run on its way to another process. Until somebody keeps or drops it, it is an unfinished run."""
 
@@ -154,7 +178,9 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
             If it cannot be written.
         """
         self._write(self.kept)
-        return Run(Path(self.path))
+        run = Run(Path(self.path))
+        finish_tape(run)
+        return run
 
     def drop(self) -> None:
         """End the run as interrupted: its steps are true, and they belong to no result.

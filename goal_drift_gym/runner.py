@@ -5,9 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +13,25 @@ import msgspec
 
 from goal_drift_gym.agents.adversary_loading import describe_adversaries, make_adversary, require_adversaries
 from goal_drift_gym.agents.loading import check_agent, describe_agent, reset_agent
+from goal_drift_gym.agents.tape import TapeRecorder
+from goal_drift_gym.agents.tape_file import TapeSlot
 from goal_drift_gym.consistency import config_difference, metrics_difference
 from goal_drift_gym.core.account import Account, account_of
-from goal_drift_gym.core.adversary import gave_up
 from goal_drift_gym.core.budget import Budget
-from goal_drift_gym.core.cohort import Cohort, Displaced
-from goal_drift_gym.core.condition import Condition, Prefix, override, parse_condition
-from goal_drift_gym.core.engine import Episode, Limits, RunEnd
+from goal_drift_gym.core.cohort import Cohort
+from goal_drift_gym.core.condition import Condition, override, parse_condition
+from goal_drift_gym.core.engine import Episode, Limits
 from goal_drift_gym.core.errors import BudgetSpent, RunRecordError, UsageError
-from goal_drift_gym.core.host import Agent, AgentHost
-from goal_drift_gym.core.provenance import engine_version, utc_now
-from goal_drift_gym.core.records import StepRecord
+from goal_drift_gym.core.host import Agent
+from goal_drift_gym.core.provenance import engine_version
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.replay import Difference, prefix_length, recorded_limits, reproduce
-from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo, load_run
+from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo
 from goal_drift_gym.eval.metrics import RunMetrics
+from goal_drift_gym.living import live
+from goal_drift_gym.prefixes import prefix_records
 from goal_drift_gym.run_end import HeldRun, metrics_of
 from goal_drift_gym.scenarios.discovery import ScenarioEntry, find_condition, find_scenario
-from goal_drift_gym.tracing import trace_episode
 
 DEFAULT_TIMEOUT_S = 300.0
 """Seconds an agent may take for one turn when nobody says otherwise."""
@@ -158,6 +157,7 @@ def run_episode(
     runs_dir: str | Path = "runs",
     limits: Limits | None = None,
     budget: Budget | None = None,
+    tape: TapeSlot | None = None,
 ) -> Run:
     """Run one episode and return its finished run directory.
 
@@ -175,6 +175,8 @@ def run_episode(
         What the engine allows the agent; by default 300 s a turn.
     budget
         What may be spent. A run that reaches a limit ends as `budget` and is not scored.
+    tape
+        Where to record what the agent is shown and answers.
 
     Raises
     ------
@@ -190,7 +192,8 @@ def run_episode(
     What goes wrong inside the agent or the scenario is the run's outcome, not an exception. An interruption is
     recorded and passes through.
     """
-    return hold_episode(experiment, agent, seed=seed, runs_dir=runs_dir, limits=limits, budget=budget).keep()
+    held = hold_episode(experiment, agent, seed=seed, runs_dir=runs_dir, limits=limits, budget=budget, tape=tape)
+    return held.keep()
 
 
 def hold_episode(
@@ -201,6 +204,8 @@ def hold_episode(
     runs_dir: str | Path = "runs",
     limits: Limits | None = None,
     budget: Budget | None = None,
+    tape: TapeSlot | None = None,
+    begun: Callable[[Path], None] | None = None,
     cohort: Cohort | None = None,
     own_loop: bool = False,
 ) -> HeldRun:
@@ -208,6 +213,8 @@ def hold_episode(
 
     Parameters
     ----------
+    begun
+        Told of the run directory before the agent is asked.
     cohort
         The episodes that run beside this one. An episode that is stopped through it ends as an interrupted run, and
         raises KeyboardInterrupt.
@@ -221,7 +228,7 @@ def hold_episode(
     """
     check_agent(agent)
     redactor = Redactor.from_environment()
-    prefix = _prefix_records(experiment, seed)
+    prefix = prefix_records(experiment, seed)
     account = account_of(agent, budget)
     spent = account.begin_turn()
     if spent is not None:
@@ -229,26 +236,51 @@ def hold_episode(
     allowed = limits or Limits(step_timeout_s=DEFAULT_TIMEOUT_S)
     episode = experiment.episode(seed, limits=allowed, redactor=redactor, account=account)
     reset_agent(agent, seed)
-    writer = RunWriter.create(Path(runs_dir), experiment.config(episode, agent), redactor)
-    host = AgentHost(agent, episode.limits.step_timeout_s, cohort=cohort, own_loop=own_loop)
-    return _live(writer, episode, agent, prefix=prefix, recorded=(), host=host)
+    config = experiment.config(episode, agent)
+    recorder = None if tape is None else TapeRecorder.begin(tape, config)
+    writer = RunWriter.create(Path(runs_dir), config, redactor)
+    if begun is not None:
+        begun(writer.path)
+    return live(writer, episode, agent, prefix=prefix, recorder=recorder, cohort=cohort, own_loop=own_loop)
 
 
-def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None, budget: Budget | None = None) -> Run:
+def resume_run(
+    run: Run,
+    agent: Agent,
+    *,
+    limits: Limits | None = None,
+    budget: Budget | None = None,
+    tape: TapeSlot | None = None,
+) -> Run:
     """Go on with a run that was killed or interrupted, in its own directory.
 
     The recorded answers are given again, and checked byte for byte, before the agent is asked. An agent that says
     `deterministic = True` is driven through the recorded steps too, so that it knows what it knew; any other starts
     with `reset` and the context the condition's memory leaves it. Of `limits` only the timeout counts. What the run
-    spent before is not known to the budget.
+    spent before is not known to the budget. Where the run was recorded on `tape`, answers that are on it and not in
+    the step log yet are given again too.
 
     Raises
     ------
     RunRecordError
-        If the run is finished, is being written, or does not replay.
+        If the run is finished, is being written, or does not replay; a TapeError if its tape does not fit.
     UsageError
         If the agent is not the recorded one.
     """
+    return hold_resumed(run, agent, limits=limits, budget=budget, tape=tape).keep()
+
+
+def hold_resumed(
+    run: Run,
+    agent: Agent,
+    *,
+    limits: Limits | None = None,
+    budget: Budget | None = None,
+    tape: TapeSlot | None = None,
+    cohort: Cohort | None = None,
+    own_loop: bool = False,
+) -> HeldRun:
+    """Go on with a run as `resume_run` does, and leave it open how it ends; see `hold_episode`."""
     if run.outcome not in RESUMABLE:
         raise RunRecordError(f"{run.path} is finished ({run.outcome}); there is nothing to resume")
     experiment = Experiment.of_run(run)
@@ -264,7 +296,7 @@ def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None, budget: 
         wanted = experiment.condition.prefix
         if wanted is not None and len(prefix) < wanted.steps:
             # It was cut off inside the prefix, which the agent must not be asked to make up.
-            prefix = _prefix_records(experiment, run.seed)
+            prefix = prefix_records(experiment, run.seed)
         difference = reproduce(run, experiment.entry.load()()) if records else None
         if difference is not None:
             raise RunRecordError(f"{run.path} does not replay, so it cannot be resumed: {difference}")
@@ -274,11 +306,21 @@ def resume_run(run: Run, agent: Agent, *, limits: Limits | None = None, budget: 
         episode = experiment.episode(run.seed, limits=allowed, redactor=redactor, account=account_of(agent, budget))
         require_adversaries(run, describe_adversaries(episode.adversaries, redactor))
         reset_agent(agent, run.seed)
+        recorder = None if tape is None else TapeRecorder.reopen(tape, run.config, records)
         writer.unfinish()
     except BaseException:
         writer.close()
         raise
-    return _live(writer, episode, agent, prefix=prefix, recorded=records).keep()
+    return live(
+        writer,
+        episode,
+        agent,
+        prefix=prefix,
+        recorded=records,
+        recorder=recorder,
+        cohort=cohort,
+        own_loop=own_loop,
+    )
 
 
 def fork_run(run: Run, agent: Agent, *, steps: int, runs_dir: str | Path = "runs", limits: Limits | None = None) -> Run:
@@ -318,114 +360,3 @@ def verify_run(run: Run) -> Difference | None:
 def recompute_metrics(run: Run) -> RunMetrics:
     """Compute the metrics of a run again from its directory alone."""
     return metrics_of(list(run.steps()), run.outcome or "interrupted", run.config)
-
-
-def _live(
-    writer: RunWriter,
-    episode: Episode,
-    agent: Agent,
-    *,
-    prefix: Sequence[StepRecord],
-    recorded: Sequence[StepRecord],
-    host: AgentHost | None = None,
-) -> HeldRun:
-    records: list[StepRecord] = []
-    known = len(recorded)
-
-    def keep(record: StepRecord) -> None:
-        if record.step < known:
-            _check_same(writer, record, recorded[record.step])
-        else:
-            writer.write_step(record)
-        records.append(record)
-
-    begun = time.monotonic()
-    driven_again = getattr(agent, "deterministic", False) is True
-
-    trace = trace_episode(episode, writer.config)
-
-    def held(end: RunEnd) -> HeldRun:
-        if trace is not None:
-            trace.end(end.outcome, episode.usage)
-        return _held(writer, episode, records, end, begun=begun, resumed_at=known or None)
-
-    try:
-        end = episode.run(host or agent, keep, prefix=prefix, recorded=() if driven_again else recorded, said=recorded)
-    except BaseException as error:
-        failed = isinstance(error, RunRecordError)
-        detail = str(error) if isinstance(error, (RunRecordError, Displaced)) else ""
-        end = RunEnd(outcome="infra_error" if failed else "interrupted", detail=detail, steps=0, usage=episode.usage)
-        try:
-            held(end).keep()
-        except RunRecordError:
-            # A disk that is full stays full: the error that came first is the one to report.
-            if not failed:
-                raise
-        raise
-    return held(end)
-
-
-def _held(
-    writer: RunWriter,
-    episode: Episode,
-    records: Sequence[StepRecord],
-    end: RunEnd,
-    *,
-    begun: float,
-    resumed_at: int | None,
-) -> HeldRun:
-    finished = utc_now()
-    meta = {
-        "detail": end.detail,
-        # Of the episode, however long its run waits to be asked for.
-        "finished": finished.isoformat(),
-        "duration_s": round((finished - writer.started).total_seconds(), 6),
-        "agent_s": round(time.monotonic() - begun, 6),
-        "usage": msgspec.to_builtins(episode.usage),
-        "redactions": episode.redactor.count,
-        "resumed_at": resumed_at,
-        "step_timeout_s": episode.limits.step_timeout_s,
-        **episode.account.to_meta(),
-    }
-    try:
-        metrics = metrics_of(records, end.outcome, writer.config)
-    except BaseException:
-        writer.close()
-        raise
-    return HeldRun(writer, metrics, end.outcome, meta)
-
-
-def _check_same(writer: RunWriter, record: StepRecord, recorded: StepRecord) -> None:
-    if writer.line(record) != writer.line(recorded):
-        raise RunRecordError(
-            f"{writer.path}: driven again, the agent acts differently at step {record.step}; "
-            "it says it is deterministic and is not"
-        )
-
-
-def _prefix_records(experiment: Experiment, seed: int) -> list[StepRecord]:
-    prefix: Prefix | None = experiment.condition.prefix
-    if prefix is None:
-        return []
-    source = load_run(prefix.run)
-    recorded = source.config.scenario
-    scenario = experiment.entry.load()
-    if (recorded.id, recorded.version) != (scenario.id, scenario.version):
-        raise UsageError(
-            f"prefix.run {prefix.run}: recorded with {recorded.id} {recorded.version}, "
-            f"needed is {scenario.id} {scenario.version}"
-        )
-    if source.seed != seed:
-        raise UsageError(
-            f"prefix.run {prefix.run} has seed {source.seed}, this run has {seed}: the worlds would not match"
-        )
-    records = list(islice(source.steps(), prefix.steps))
-    if len(records) < prefix.steps:
-        raise UsageError(f"prefix.steps = {prefix.steps}, but {prefix.run} has only {len(records)} steps")
-    for record in records:
-        if record.outcome == "error" or gave_up(record):
-            who = "agent" if record.outcome == "error" else "adversary"
-            raise UsageError(
-                f"prefix.steps = {prefix.steps}, but the {who} of {prefix.run} failed at step {record.step}; use fewer"
-            )
-    return records

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -27,11 +28,11 @@ from goal_drift_gym.agents.reference import REFERENCE_AGENTS
 from goal_drift_gym.core.account import limit_told
 from goal_drift_gym.core.budget import Budget
 from goal_drift_gym.core.condition import parse_condition
-from goal_drift_gym.core.engine import Limits
 from goal_drift_gym.core.errors import AgentError, BudgetSpent, GoalDriftError, UsageError
 from goal_drift_gym.core.host import Agent
 from goal_drift_gym.core.rundir import Run, load_run
-from goal_drift_gym.runner import DEFAULT_TIMEOUT_S, Experiment, run_episode
+from goal_drift_gym.job_episodes import hold
+from goal_drift_gym.runner import DEFAULT_TIMEOUT_S, Experiment
 from goal_drift_gym.scenarios.discovery import conditions_of, find_scenario, scenario_entries
 
 ALL = "all"
@@ -54,6 +55,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     runs_dir: str
     timeout_s: float
     budget: Budget | None = None
+    repeat: int = 0
+    """Number of earlier jobs with the same names of all, and the same seed."""
+    record: str | None = None
+    """Directory for the tape of the episode."""
+    replay: str | None = None
+    """Where its tape is taken from, instead of the agent."""
+    session: str | None = None
+    """Name of the session it belongs to."""
+    resumed: bool = False
+    """Whether that session is gone on with."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +131,7 @@ def plan(
             experiment = Experiment.of(entry.reference, condition, settings)
             experiment.episode(seeds[0])
             experiments.append(experiment)
-    return [
+    jobs = [
         Job(
             scenario=experiment.entry.reference,
             condition=experiment.condition.resolved(),
@@ -133,6 +144,17 @@ def plan(
         for name in names
         for seed in seeds
     ]
+    return _numbered(jobs)
+
+
+def _numbered(jobs: Sequence[Job]) -> list[Job]:
+    counts: Counter[tuple[Any, ...]] = Counter()
+    numbered: list[Job] = []
+    for job in jobs:
+        names = (job.scenario, job.condition["name"], job.agent, job.seed)
+        numbered.append(msgspec.structs.replace(job, repeat=counts[names]))
+        counts[names] += 1
+    return numbered
 
 
 def timeout_of(agent: str, timeout_s: float | None) -> float:
@@ -227,15 +249,7 @@ def failed(error: GoalDriftError) -> Done:
 def _run_job(job: Job) -> Done:
     try:
         experiment = Experiment(find_scenario(job.scenario), parse_condition(job.condition))
-        limits = Limits(step_timeout_s=job.timeout_s)
-        run = run_episode(
-            experiment,
-            make_agent(job.agent),
-            seed=job.seed,
-            runs_dir=job.runs_dir,
-            limits=limits,
-            budget=job.budget,
-        )
+        run = hold(job, experiment, make_agent(job.agent)).keep()
     except GoalDriftError as error:
         return failed(error)
     return done_with(run)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Generator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ class Controller:
         self._usage_error: str | None = None
         self._ledger: tempfile.TemporaryDirectory[str] | None = None
         self._internal_error = False
+        self._lost_worker = False
+        self._stopped = True
         self.retry: dict[str, list[str]] = {}
         """Node id of a verdict -> the items to run again for it."""
 
@@ -52,12 +55,24 @@ class Controller:
             # Beside the run directories it would outlive a session that is killed in them.
             self._ledger = tempfile.TemporaryDirectory(prefix="goal-drift-", ignore_cleanup_errors=True)
         node.workerinput["goal_drift"] = {
+            "session": self.session_name,
             "root": str(self.config.rootpath),
             "start": str(self.config.invocation_params.dir),
             "ledger": self._ledger.name if self._ledger is not None and self._looks() else None,
             "claims": self._ledger.name if self._ledger is not None and at_once else None,
             "spending": self.spending.handed(),
         }
+
+    @cached_property
+    def session_name(self) -> str:
+        """Name of this session, or of the one it goes on with."""
+        if self.config.getoption("drift_resume"):
+            from pytest_goal_drift.services import services_of
+
+            return services_of(self.config).session.name
+        from goal_drift_gym.core.provenance import session_name
+
+        return session_name()
 
     def _looks(self) -> bool:
         return ":" in str(self.config.getoption("drift_seeds") or self.config.getini("drift_seeds"))
@@ -68,6 +83,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take what a worker collected; one that was killed has nothing to say."""
+        self._lost_worker = self._lost_worker or error is not None
         output = getattr(node, "workeroutput", {})
         self._usage_error = output.get("goal_drift_error", self._usage_error)
         self.take_plan(output.get("goal_drift", {}))
@@ -85,7 +101,7 @@ class Controller:
         stopped = True
         try:
             result = yield
-            stopped = bool(session.shouldstop or session.shouldfail)
+            stopped = self._stopped = bool(session.shouldstop or session.shouldfail)
         finally:
             if self.states:
                 self._conclude(session, stopped)
@@ -108,6 +124,8 @@ class Controller:
                 drop_left(Path(self._ledger.name))
             self._ledger.cleanup()
         self.spending.close()
+        if self.states:
+            self._end_session(session)
         if self._internal_error and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         cache = getattr(self.config, "cache", None)
@@ -118,6 +136,15 @@ class Controller:
             if failed.pop(verdict, None) is not None:
                 failed.update(dict.fromkeys(items, True))
         cache.set("cache/lastfailed", failed)
+
+    def _end_session(self, session: pytest.Session) -> None:
+        """Have the session not be gone on with, if all that was planned was run."""
+        from pytest_goal_drift.services import services_of
+
+        ran = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        broken = self._stopped or self._internal_error or self._lost_worker
+        if ran and not broken and all(state.is_run for state in self.states.values()):
+            services_of(self.config).session.finish()
 
     def _state(self, data: Mapping[str, Any]) -> GroupState:
         state = self.states.get(data["group"])

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_goal_drift.budgeting import whole, within_budget
 from pytest_goal_drift.keys import PLAN, RUNS
+from pytest_goal_drift.plan import owner_of
 from pytest_goal_drift.runs import DriftRun, DriftRuns
 from pytest_goal_drift.services import Services, Spec, services_of
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from goal_drift_gym.core.host import Agent
     from goal_drift_gym.core.rundir import Run
     from goal_drift_gym.runner import Experiment
+    from goal_drift_gym.sessions import Place
     from pytest_goal_drift.fixtures import EpisodeFactory
 
 
@@ -39,13 +41,14 @@ def counted_run(item: pytest.Item, experiment: Experiment, agent: Agent, seed: i
     """Run an episode that counts for the item's verdict."""
     services = services_of(item.config)
     experiments = _with_twin(item, experiment)
+    places = [services.place(owner_of(item), each, seed) for each in experiments]
     runs: Sequence[Run] | None = None
     if services.side_by_side is not None:
-        runs = services.side_by_side.runs(item, experiments, agent, seed)
+        runs = services.side_by_side.runs(item, experiments, agent, places)
     if runs is None:
         runs = [
-            services.run(each, services.another(agent) if place else agent, seed)
-            for place, each in enumerate(experiments)
+            services.run(each, services.another(agent) if number else agent, places[number])
+            for number, each in enumerate(experiments)
         ]
     return _count(item, services, runs)
 
@@ -60,14 +63,26 @@ def all_runs(item: pytest.Item, experiment: Experiment, agent: Agent) -> DriftRu
     position = 0
     while position < len(seeds) and decided_early(item, position) is None:
         stage = seeds[position : _stage_end(item, position)]
-        together = services.side_by_side is not None and services.side_by_side.run_seeds(
-            _with_twin(item, experiment), agent, stage, begun=position > 0, count=partial(_count, item, services)
-        )
+        together = services.side_by_side is not None and _run_stage(item, services, experiment, agent, stage)
         if not together:
             counted_run(item, experiment, agent if position == 0 else services.another(agent), seeds[position])
         position += len(stage) if together else 1
     counted: list[DriftRun] = item.stash[RUNS]
     return DriftRuns(counted)
+
+
+def _run_stage(
+    item: pytest.Item, services: Services, experiment: Experiment, agent: Agent, seeds: Sequence[int]
+) -> bool:
+    """Run the seeds up to the next look side by side; False where they are to be run one after the other."""
+    assert services.side_by_side is not None
+    experiments, owner = _with_twin(item, experiment), owner_of(item)
+    if not services.side_by_side.can_run(agent):
+        return False
+    places = [[services.place(owner, each, seed) for each in experiments] for seed in seeds]
+    count = partial(_count, item, services)
+    begun = bool(item.stash.get(RUNS, []))
+    return services.side_by_side.run_seeds(experiments, agent, places, begun=begun, count=count)
 
 
 def _stage_end(item: pytest.Item, position: int) -> int:
@@ -113,8 +128,10 @@ def episode_factory(request: pytest.FixtureRequest) -> EpisodeFactory:
         experiment = services.experiment(spec)
         if agent is None:
             agent = request.getfixturevalue("drift_agent")
+        # Apart from the runs that count, of which one may be run before this item is begun.
+        owner = f"{owner_of(request.node)} (drift_episode)"
         with within_budget(request.node, [seed]):
-            return _run(services, experiment, agent, seed)
+            return _run(services, experiment, agent, services.place(owner, experiment, seed))
 
     return drift_episode
 
@@ -146,6 +163,6 @@ def _marked(item: pytest.Item) -> Spec:
     return services_of(item.config).spec(item, marker)
 
 
-def _run(services: Services, experiment: Experiment, agent: Agent, seed: int) -> DriftRun:
-    run = whole(services.run(experiment, agent, seed))
+def _run(services: Services, experiment: Experiment, agent: Agent, place: Place) -> DriftRun:
+    run = whole(services.run(experiment, agent, place))
     return DriftRun(run, services.relative(run.path))

@@ -95,6 +95,13 @@ class GroupState:
         elif report.when == "call":
             self.reruns += 1
 
+    @property
+    def is_run(self) -> bool:
+        """Whether nothing of the group is left that might still be run."""
+        if self.head["kind"] == ALL_SEEDS:
+            return self.whole is not None
+        return all(why == SKIPPED for why in self.missing(False).values())
+
     def missing(self, stopped: bool) -> dict[int, str]:
         """Return the seeds without a run, and why."""
         found: dict[int, str] = {}

@@ -32,6 +32,8 @@ FLAGS = (
     "--drift-dry-run",
     "--drift-otel",
 )
+SESSION_FLAGS = ("--drift-record", "--drift-resume")
+"""Flags without an ini setting: what they ask for is asked for once."""
 MARKERS = (
     "drift_threshold(*, gate=True, mode=None, **limits): judge the runs of a drift test over all its seeds. Each "
     "keyword is a metric and the last value it may have; without limits the default bundle counts; gate=False: no "
@@ -129,8 +131,23 @@ def add_options(parser: pytest.Parser) -> None:
         dest="drift_replay",
         metavar="RUN_OR_DIR",
         type=_argument(given),
-        help="do not ask the agent: take the recorded run of the same scenario, condition, seed and agent, "
-        "and fail unless it replays byte for byte",
+        help="do not ask the agent: take the tape, or the recorded run, of the same scenario, condition, seed and "
+        "agent, and fail unless it replays byte for byte",
+    )
+    group.addoption(
+        "--drift-record",
+        dest="drift_record",
+        metavar="DIR",
+        type=_argument(given),
+        help="record what the agents are shown and answer on tapes in this directory, for --drift-replay",
+    )
+    group.addoption(
+        "--drift-resume",
+        dest="drift_resume",
+        action="store_true",
+        default=None,
+        help="go on with the newest session of the runs directory, which was interrupted or killed: what it has run is "
+        "not run again",
     )
     group.addoption(
         "--drift-strict",
@@ -210,7 +227,7 @@ def in_use(config: pytest.Config) -> bool:
 
 def flag_given(config: pytest.Config) -> bool:
     """Return whether the command line holds one of our flags."""
-    return any(config.getoption(name) is not None for name in map(_name, FLAGS))
+    return any(config.getoption(name) is not None for name in map(_name, (*FLAGS, *SESSION_FLAGS)))
 
 
 def _name(flag: str) -> str:

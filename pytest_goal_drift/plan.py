@@ -194,6 +194,12 @@ def group_of(item: pytest.Function) -> str:
     return f"{parent}::{name}[all_seeds{'-' if rest else ''}{rest}]"
 
 
+def owner_of(item: pytest.Item) -> str:
+    """Return what stands for an item in sessions and on tapes: its node id, without what xdist adds to it."""
+    nodeid, _, added = item.nodeid.rpartition("@")
+    return nodeid if nodeid and "]" not in added and "/" not in added and "::" not in added else item.nodeid
+
+
 def _seed_of(item: pytest.Function) -> int:
     callspec = getattr(item, "callspec", None)
     seed = None if callspec is None else callspec.params.get("drift_seed")

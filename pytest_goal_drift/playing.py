@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from goal_drift_gym.core.cohort import Cohort
     from goal_drift_gym.core.host import Agent
     from goal_drift_gym.core.rundir import Run
-    from goal_drift_gym.run_end import HandedOver, HeldRun
+    from goal_drift_gym.run_end import FinishedRun, HandedOver, HeldRun
     from goal_drift_gym.runner import Experiment
+    from goal_drift_gym.sessions import Place
     from pytest_goal_drift.services import Services
 
 NOT_TAKEN = "run ahead of its test, and no test took it: the session ended, or the test was left out, before"
@@ -28,13 +29,14 @@ class PlannedEpisode:
     """One episode to run."""
 
     experiment: Experiment
-    seed: int
+    place: Place
+    """Where in the session it belongs."""
     agents: Callable[[], Agent]
     output: KeptOutput | None
     """Where its output goes; None: it is the output of the test at hand."""
     agent: Agent | None = None
     """The agent that lived through it, once it has begun."""
-    held: HeldRun | None = None
+    held: HeldRun | FinishedRun | None = None
     error: BaseException | None = None
     over: bool = False
 
@@ -54,7 +56,7 @@ def play(episodes: Iterable[PlannedEpisode], limit: int, services: Services) -> 
     from goal_drift_gym.side_by_side import SideBySide
 
     warm_up()
-    threads: SideBySide[int, HeldRun] = SideBySide()
+    threads: SideBySide[int, HeldRun | FinishedRun] = SideBySide()
     begun: list[PlannedEpisode] = []
     is_whole = False
     coming = iter(episodes)
@@ -116,12 +118,12 @@ def drop_one(held: HandedOver) -> None:
         return
 
 
-def _player(episode: PlannedEpisode, services: Services) -> Callable[[Cohort, bool], HeldRun]:
-    def player(cohort: Cohort, own_loop: bool) -> HeldRun:
+def _player(episode: PlannedEpisode, services: Services) -> Callable[[Cohort, bool], HeldRun | FinishedRun]:
+    def player(cohort: Cohort, own_loop: bool) -> HeldRun | FinishedRun:
         if episode.output is not None:
             keep_mine(episode.output)
         episode.agent = episode.agents()
-        return services.hold(episode.experiment, episode.agent, episode.seed, cohort, own_loop=own_loop)
+        return services.hold(episode.experiment, episode.agent, episode.place, cohort, own_loop=own_loop)
 
     return player
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_goal_drift.fixtures import drift_agent, drift_episode, drift_run, drift_runs, drift_scenario, drift_seed
-from pytest_goal_drift.keys import CONTROLLER, EXPECTED, NOT_RUN, PLAN
+from pytest_goal_drift.keys import CONTROLLER, EXPECTED, NOT_RUN, PLAN, SERVICES
 
 __all__ = ["drift_agent", "drift_episode", "drift_run", "drift_runs", "drift_scenario", "drift_seed"]
 
@@ -42,7 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if in_use(config):
         from pytest_goal_drift.services import services_of
 
-        side_by_side = services_of(config).side_by_side
+        services = services_of(config)
+        if services.settings.resume and not hasattr(config, "workerinput"):
+            _ = services.session  # Refused at once where there is nothing to go on with.
+        side_by_side = services.side_by_side
         if side_by_side is not None:
             config.pluginmanager.register(side_by_side, "goal_drift_side_by_side")
     if _dry_run(config):
@@ -56,6 +59,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
     config.stash[CONTROLLER] = Controller(config)
     config.pluginmanager.register(config.stash[CONTROLLER], "goal_drift_controller")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let go of the session's file."""
+    services = config.stash.get(SERVICES, None)
+    if services is not None:
+        services.close()
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

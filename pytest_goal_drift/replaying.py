@@ -1,4 +1,4 @@
-"""Recorded runs in place of an agent.
+"""Tapes and recorded runs in place of an agent.
 
 PYTEST_DONT_REWRITE
 """
@@ -9,18 +9,53 @@ from pathlib import Path
 from typing import Any
 
 from goal_drift_gym.agents.loading import describe_agent
+from goal_drift_gym.agents.tape_file import TapeSlot
+from goal_drift_gym.agents.tape_shelf import TapeShelf
 from goal_drift_gym.core.canonical import canonical_json
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.host import Agent
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.rundir import Run, find_runs
 from goal_drift_gym.runner import Experiment, verify_run
+from goal_drift_gym.sessions import Place
+from goal_drift_gym.taping import replay_tape
 
 _Key = tuple[bytes, int]
 
 
 class ReplayError(RunRecordError):
     """There is no recorded run to take, or it does not replay."""
+
+
+class Recordings:
+    """What lies at or below a path: tapes, which are driven into new runs; without any, finished runs.
+
+    Parameters
+    ----------
+    runs_dir
+        Where the runs made of tapes go.
+    """
+
+    def __init__(self, source: Path, runs_dir: Path) -> None:
+        self._source = source
+        self._runs_dir = runs_dir
+        self._shelf = TapeShelf(source)
+        self._runs: RecordedRuns | None = None
+
+    def replay(self, experiment: Experiment, agent: Agent, place: Place) -> Run:
+        """Return the run of an episode, made of recorded answers.
+
+        Raises
+        ------
+        RunRecordError
+            If there is no recording, naming the nearest, or it does not fit any more, naming the first difference.
+        """
+        if self._shelf.is_empty:
+            if self._runs is None:
+                self._runs = RecordedRuns(self._source)
+            return self._runs.replay(experiment, agent, place.seed)
+        slot = TapeSlot(directory=self._source, owner=place.owner, repeat=place.repeat)
+        return replay_tape(self._shelf, experiment, agent, seed=place.seed, slot=slot, runs_dir=self._runs_dir)
 
 
 class RecordedRuns:
@@ -45,7 +80,7 @@ class RecordedRuns:
             condition, agent = str(config.condition.get("name")), str(config.agent.get("name"))
             self._known.append((config.scenario.id, condition, config.seed, agent))
         if not self._runs:
-            raise ReplayError(f"--drift-replay: there is no finished run at or below {source}")
+            raise ReplayError(f"--drift-replay: there is no tape and no finished run at or below {source}")
 
     def replay(self, experiment: Experiment, agent: Agent, seed: int) -> Run:
         """Return the recorded run of this experiment, agent and seed after replaying it.

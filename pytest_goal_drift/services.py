@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from goal_drift_gym.core.host import Agent
     from goal_drift_gym.core.rundir import Run
     from goal_drift_gym.eval.verdict import Verdict
-    from goal_drift_gym.run_end import HeldRun
+    from goal_drift_gym.run_end import FinishedRun, HeldRun
     from goal_drift_gym.runner import Experiment
-    from pytest_goal_drift.replaying import RecordedRuns
+    from goal_drift_gym.sessions import Place, Session
+    from pytest_goal_drift.replaying import Recordings
     from pytest_goal_drift.side_by_side import SideBySideRuns
 
 
@@ -57,7 +58,8 @@ class Services:
         self.settings = settings
         self._experiments: dict[str, Experiment | Exception] = {}
         self._factory: Callable[[], Agent] | None = None
-        self._recorded: RecordedRuns | None = None
+        self._recorded: Recordings | None = None
+        self._session: Session | None = None
         if settings.otel is not None:
             from goal_drift_gym.tracing import switch_on
 
@@ -245,8 +247,39 @@ class Services:
             self._factory = agent_factory(self.settings.agent)
         return self._factory
 
-    def run(self, experiment: Experiment, agent: Agent, seed: int) -> Run:
-        """Run one episode, or find and check its recording with `--drift-replay`.
+    @property
+    def session(self) -> Session:
+        """The runs of this session; with `--drift-resume` those of the one that was interrupted, too.
+
+        Raises
+        ------
+        pytest.UsageError
+            If there is no session to go on with.
+        """
+        if self._session is None:
+            from pytest_goal_drift.going_on import session_of
+
+            self._session = session_of(self)
+        return self._session
+
+    def place(self, owner: str, experiment: Experiment, seed: int, *, ahead: bool = False) -> Place:
+        """Return the place of an episode in the session.
+
+        Parameters
+        ----------
+        ahead
+            Do not count it: who asks for the episode, maybe in another process, will.
+        """
+        next_place = self.session.peek if ahead else self.session.take
+        return next_place(owner, experiment.entry.load().id, experiment.condition.name, seed)
+
+    def close(self) -> None:
+        """Let go of the session."""
+        if self._session is not None:
+            self._session.close()
+
+    def run(self, experiment: Experiment, agent: Agent, place: Place) -> Run:
+        """Run one episode, or take what `--drift-replay` or `--drift-resume` has of it.
 
         Raises
         ------
@@ -254,32 +287,18 @@ class Services:
             If a limit of the session is spent.
         """
         if self.settings.replay is not None:
-            return self._replay(self.settings.replay, experiment, agent, seed)
-        from goal_drift_gym.runner import run_episode
+            return self._replay(self.settings.replay, experiment, agent, place)
+        from pytest_goal_drift.going_on import hold
 
-        return run_episode(
-            experiment,
-            agent,
-            seed=seed,
-            runs_dir=self.settings.runs_dir,
-            limits=self._limits(),
-            budget=self.budget,
-        )
+        return hold(self, experiment, agent, place, limits=self._limits()).keep()
 
-    def hold(self, experiment: Experiment, agent: Agent, seed: int, cohort: Cohort, *, own_loop: bool) -> HeldRun:
+    def hold(
+        self, experiment: Experiment, agent: Agent, place: Place, cohort: Cohort, *, own_loop: bool
+    ) -> HeldRun | FinishedRun:
         """Run one episode beside others, and leave the end of its run open."""
-        from goal_drift_gym.runner import hold_episode
+        from pytest_goal_drift.going_on import hold
 
-        return hold_episode(
-            experiment,
-            agent,
-            seed=seed,
-            runs_dir=self.settings.runs_dir,
-            limits=self._limits(),
-            budget=self.budget,
-            cohort=cohort,
-            own_loop=own_loop,
-        )
+        return hold(self, experiment, agent, place, limits=self._limits(), cohort=cohort, own_loop=own_loop)
 
     def _limits(self) -> Limits | None:
         from goal_drift_gym.core.engine import Limits
@@ -307,12 +326,12 @@ class Services:
             self._experiments[spec.key] = found
         return found
 
-    def _replay(self, source: Path, experiment: Experiment, agent: Agent, seed: int) -> Run:
-        from pytest_goal_drift.replaying import RecordedRuns
+    def _replay(self, source: Path, experiment: Experiment, agent: Agent, place: Place) -> Run:
+        from pytest_goal_drift.replaying import Recordings
 
         if self._recorded is None:
-            self._recorded = RecordedRuns(source)
-        return self._recorded.replay(experiment, agent, seed)
+            self._recorded = Recordings(source, self.settings.runs_dir)
+        return self._recorded.replay(experiment, agent, place)
 
     def _path(self, reference: str, suffix: str, beside: Path | None) -> str:
         file, colon, name = reference.partition(suffix + ":") if suffix + ":" in reference else (reference, "", "")

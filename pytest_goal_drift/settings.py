@@ -55,6 +55,8 @@ class Settings:
     agent: str | None
     condition: str | None
     replay: Path | None
+    record: Path | None
+    resume: bool
     strict: bool
     otel: str | None
     concurrency: int
@@ -80,6 +82,7 @@ def read_settings(config: pytest.Config) -> Settings:
     timeout = config.getoption("drift_timeout")
     root, _ = _homes(config)
     planned, looks = parse_plan(seeds)
+    _check_together(config)
     return Settings(
         seeds=planned,
         looks=looks,
@@ -93,6 +96,8 @@ def read_settings(config: pytest.Config) -> Settings:
         agent=config.getoption("drift_agent") or _ini(config, "drift_agent", given),
         condition=config.getoption("drift_condition") or _ini(config, "drift_condition", given),
         replay=_directory(config, "drift_replay"),
+        record=_directory(config, "drift_record"),
+        resume=bool(config.getoption("drift_resume")),
         strict=bool(config.getoption("drift_strict") or config.getini("drift_strict") or os.environ.get("CI")),
         concurrency=config.getoption("drift_concurrency") or _ini(config, "drift_concurrency", episodes_at_once) or 1,
         timeout_s=_ini(config, "drift_timeout", seconds) if timeout is None else timeout,
@@ -101,6 +106,16 @@ def read_settings(config: pytest.Config) -> Settings:
         dry_run=bool(config.getoption("drift_dry_run") or config.getini("drift_dry_run")),
         rerun_flags=_rerun_flags(config),
     )
+
+
+def _check_together(config: pytest.Config) -> None:
+    replaying = config.getoption("drift_replay") or config.getini("drift_replay")
+    for name, why in (
+        ("record", "a replay asks no agent, so there is nothing to record"),
+        ("resume", "a replay costs nothing; run it from the start"),
+    ):
+        if replaying and config.getoption(f"drift_{name}"):
+            raise pytest.UsageError(f"--drift-{name} and --drift-replay do not go together: {why}")
 
 
 def _rerun_flags(config: pytest.Config) -> tuple[str, ...]:
@@ -145,7 +160,7 @@ def _directory(config: pytest.Config, name: str) -> Path | None:
     flag: str | None = config.getoption(name)
     if flag is not None:
         return (start / flag).absolute()
-    written: str | None = _ini(config, name, given)
+    written: str | None = None if name == "drift_record" else _ini(config, name, given)
     return None if written is None else (root / written).absolute()
 
 

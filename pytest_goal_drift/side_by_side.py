@@ -15,6 +15,7 @@ import pytest
 
 from pytest_goal_drift.kept_output import KeptOutput
 from pytest_goal_drift.keys import PLAN
+from pytest_goal_drift.plan import owner_of
 from pytest_goal_drift.playing import (
     NOT_TAKEN,
     OTHER_AGENT,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from goal_drift_gym.core.host import Agent
     from goal_drift_gym.core.rundir import Run
     from goal_drift_gym.runner import Experiment
+    from goal_drift_gym.sessions import Place
     from pytest_goal_drift.claims import Claims
     from pytest_goal_drift.services import Services
 
@@ -103,7 +105,9 @@ class SideBySideRuns:
         """Return the agent of `--drift-agent` that has lived through an episode run ahead for an item, once."""
         return self._lent.pop(item, None)
 
-    def runs(self, item: pytest.Item, experiments: Sequence[Experiment], agent: Agent, seed: int) -> list[Run] | None:
+    def runs(
+        self, item: pytest.Item, experiments: Sequence[Experiment], agent: Agent, places: Sequence[Place]
+    ) -> list[Run] | None:
         """Return the runs of one seed, one an experiment; None where they are to be run one after the other."""
         is_rerun = item in self._asked
         self._asked.add(item)
@@ -112,20 +116,24 @@ class SideBySideRuns:
             self._forget(item)
             return None
         if self._claims is not None and not is_rerun:
-            return self._claimed_runs(self._claims, item, experiments, agent, more)
+            return self._claimed_runs(self._claims, item, experiments, agent, places, more)
         ready = self._ready.pop(item, None)
         if ready is not None:
             if self._fits(ready, experiments, agent):
                 return keep(ready.episodes)
             drop(ready.episodes, OTHER_AGENT)
-        own = self._own(experiments, agent, seed, more)
+        own = self._own(experiments, agent, places, more)
         return self._play(own, self._ahead(item, experiments, agent, more, room=self._room() - len(own)))
+
+    def can_run(self, agent: Agent) -> bool:
+        """Return whether an agent can live through several episodes at the same time."""
+        return self._more(agent) is not None
 
     def run_seeds(
         self,
         experiments: Sequence[Experiment],
         agent: Agent,
-        seeds: Sequence[int],
+        places: Sequence[Sequence[Place]],
         *,
         begun: bool,
         count: Callable[[Sequence[Run]], object],
@@ -134,6 +142,8 @@ class SideBySideRuns:
 
         Parameters
         ----------
+        places
+            Of each seed those of its episodes, one an experiment.
         begun
             Whether the agent has lived through an episode of this item already.
         count
@@ -144,9 +154,9 @@ class SideBySideRuns:
         if more is None:
             return False
         episodes: list[PlannedEpisode] = []
-        for seed in seeds:
+        for of_seed in places:
             first = more() if begun or episodes else agent
-            episodes += self._own(experiments, first, seed, more, apart=True)
+            episodes += self._own(experiments, first, of_seed, more, apart=True)
         width = len(experiments)
         runs: list[Run] = []
         with closing(play(episodes, self._limit, self._services)) as ended:
@@ -166,6 +176,7 @@ class SideBySideRuns:
         item: pytest.Item,
         experiments: Sequence[Experiment],
         agent: Agent,
+        places: Sequence[Place],
         more: Callable[[], Agent],
     ) -> list[Run] | None:
         """Return the runs of a seed that this process, or another one, has made or makes now."""
@@ -176,7 +187,7 @@ class SideBySideRuns:
             self._play([], self._ahead(item, experiments, agent, more, room=self._room()))
             waiting = claims.wait(*key)
         if waiting is None:
-            own = self._own(experiments, agent, key[1], more)
+            own = self._own(experiments, agent, places, more)
             try:
                 return self._play(own, self._ahead(item, experiments, agent, more, room=self._room() - len(own)))
             finally:
@@ -224,7 +235,7 @@ class SideBySideRuns:
         self,
         experiments: Sequence[Experiment],
         agent: Agent,
-        seed: int,
+        places: Sequence[Place],
         more: Callable[[], Agent],
         *,
         apart: bool = False,
@@ -232,11 +243,11 @@ class SideBySideRuns:
         return [
             PlannedEpisode(
                 experiment=experiment,
-                seed=seed,
-                agents=first_then(more() if place else agent, more),
-                output=KeptOutput() if apart or place else None,
+                place=places[number],
+                agents=first_then(more() if number else agent, more),
+                output=KeptOutput() if apart or number else None,
             )
-            for place, experiment in enumerate(experiments)
+            for number, experiment in enumerate(experiments)
         ]
 
     def _ahead(
@@ -263,7 +274,8 @@ class SideBySideRuns:
             if self._claims is not None and not self._claims.claim(*key):
                 continue
             try:
-                episodes = self._own(experiments, more(), key[1], more, apart=True)
+                places = [self._services.place(owner_of(other), one, key[1], ahead=True) for one in experiments]
+                episodes = self._own(experiments, more(), places, more, apart=True)
             except Exception:
                 # The test whose agent cannot be made shall meet that itself.
                 self._release(key)

@@ -34,6 +34,8 @@ def header(settings: Settings) -> str:
     parts += [f"agent {settings.agent}"] if settings.agent else []
     parts += [f"condition {settings.condition}"] if settings.condition else []
     parts += [f"replaying {settings.replay}"] if settings.replay else []
+    parts += [f"recording tapes in {settings.record}"] if settings.record else []
+    parts += ["resuming"] if settings.resume else []
     parts += ["strict"] if settings.strict else []
     return "goal-drift: " + ", ".join(parts)
 

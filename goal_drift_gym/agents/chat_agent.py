@@ -16,6 +16,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from goal_drift_gym.agents.chat_prompt import (
@@ -250,7 +251,7 @@ class ChatAgent(ABC):
         made = 0
         while made < self.max_calls_per_turn:
             request = self._request(turn.tools, parts, draws, must_call=self.require_call and made == 0)
-            answer = self._endpoint.ask(turn, request, deadline)
+            answer = turn.remember(request, partial(self._endpoint.ask, turn, request, deadline))
             self._report_usage(turn, answer)
             wanted = self._calls(turn, self._read(answer), first=made == 0)
             if not wanted:

@@ -20,6 +20,7 @@
     |   +-- AgentOutOfBudget    no money or tokens are left; the run ends as `budget`, is never retried or scored
     +-- BudgetSpent             a limit of the session kept an episode from being run
     +-- RunRecordError          a run directory is damaged, foreign or in use
+    |   +-- TapeError           a tape is missing, damaged, incomplete, in use, or of something else
     +-- MissingExtra            an optional dependency is not installed
 
     EpisodeOver (BaseException) the turn or the episode has ended under the agent's feet
@@ -142,6 +143,10 @@ class BudgetSpent(GoalDriftError):
 
 class RunRecordError(GoalDriftError):
     """A run directory is damaged, foreign or in use by another process."""
+
+
+class TapeError(RunRecordError):
+    """A tape is missing, damaged, incomplete, in use, or was recorded of something else."""
 
 
 class MissingExtra(GoalDriftError):

@@ -20,6 +20,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def session_name() -> str:
+    """Return a name for what begins now; later ones sort after earlier ones."""
+    return f"{utc_now():%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
+
+
 @lru_cache(maxsize=1)
 def engine_version() -> str:
     """Return the version of this distribution."""

@@ -107,6 +107,8 @@ class Spender(Protocol):
 
 
 Perform = Callable[[Any, Any, bool], ToolResult]
+Heard = Callable[[Any, Any, bool, ToolResult], None]
+Recall = Callable[[Any, Callable[[], Any]], Any]
 Policy = Callable[[str, Sequence[Action]], list[Action]]
 
 
@@ -118,8 +120,8 @@ class Turn:
     """
 
     __slots__ = (
-        "_closed", "_deadline", "_history", "_lock", "_notes", "_observation", "_observe", "_perform", "_policy",
-        "_usage", "goal", "horizon", "step", "tools",
+        "_closed", "_deadline", "_heard", "_history", "_lock", "_notes", "_observation", "_observe", "_perform",
+        "_policy", "_recall", "_usage", "goal", "horizon", "step", "tools",
     )  # fmt: skip
 
     def __init__(
@@ -154,6 +156,8 @@ class Turn:
         self._notes = notes
         self._usage = usage
         self._lock = lock
+        self._heard: Heard | None = None
+        self._recall: Recall | None = None
         self._closed = False
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
@@ -185,13 +189,19 @@ class Turn:
         """Call a tool with arguments of any type, as they came from a model; bad ones give an `invalid` result."""
         with self._lock:
             self._check_open()
-            return self._perform(tool, args, False)
+            result = self._perform(tool, args, False)
+            if self._heard is not None:
+                self._heard(tool, args, False, result)
+            return result
 
     def perform(self, action: Action) -> ToolResult:
         """Make a call in the scenario's own names, whatever the anonymisation: for reference agents and replays."""
         with self._lock:
             self._check_open()
-            return self._perform(action.tool, action.args, True)
+            result = self._perform(action.tool, action.args, True)
+            if self._heard is not None:
+                self._heard(action.tool, action.args, True, result)
+            return result
 
     def policy(self, name: Literal["reference", "competing"], unavailable: Sequence[Action] = ()) -> list[Action]:
         """Return what a scenario's policy would do now: for reference agents, which may look behind the scenes."""
@@ -258,6 +268,27 @@ class Turn:
     def seconds_left(self) -> float | None:
         """Seconds until the engine gives up waiting for this turn, never below 0; None where it waits for ever."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def notes(self) -> list[str]:
+        """The remarks of this turn so far: a copy."""
+        return self._notes.copy()
+
+    def remember(self, request: Any, ask: Callable[[], Any]) -> Any:
+        """Return what `ask()` returns: the answer of a model to `request`, both plain JSON.
+
+        A tape keeps the answer. When the episode was cut off later in this turn and is resumed, the agent is called
+        again and gets the kept answer here, as long as its request is the same, without `ask` being called. One
+        after the other: answers are told apart by their order.
+        """
+        return ask() if self._recall is None else self._recall(request, ask)
+
+    def watch(self, heard: Heard, recall: Recall) -> None:
+        """Have each call and its result told before the agent gets the result, and `remember` answered: for tapes.
+
+        `heard` is called while the turn is locked: not after it has ended, and not twice at a time.
+        """
+        self._heard, self._recall = heard, recall
 
     def close(self) -> None:
         """End the turn; whoever still holds it can no longer act."""

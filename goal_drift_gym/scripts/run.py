@@ -18,8 +18,10 @@ from goal_drift_gym.scripts.arguments import add_limits, add_runs_dir, add_timeo
 from goal_drift_gym.scripts.budgets import add_budget, asked_budget, not_run_as_json, say_spending, session, spent
 from goal_drift_gym.scripts.groups import print_groups
 from goal_drift_gym.scripts.output import Progress, add_format, as_json, counted, note, safe, say
+from goal_drift_gym.scripts.tapes import add_tapes, finish_session, taped
 
 if TYPE_CHECKING:
+    from goal_drift_gym.sessions import Session
     from goal_drift_gym.sweep import Done, Job, Sweep
 
 _MOST_WORKERS = 256
@@ -72,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_timeout(parser)
     add_budget(parser)
+    add_tapes(parser)
     parser.add_argument(
         "--fail-on-drift",
         action="store_true",
@@ -110,15 +113,16 @@ def run(args: argparse.Namespace) -> int:
         from goal_drift_gym.scripts.dry_run import say_expected
 
         return say_expected(jobs, budget, args)
+    jobs, told = taped(jobs, args)
     with session(jobs, budget) as jobs:
         if looks is not None:
             from goal_drift_gym.scripts.run_looks import run_looks
 
-            return run_looks(jobs, looks, parse_limits(args.limits), args)
-        return _run_all(jobs, args)
+            return run_looks(jobs, looks, parse_limits(args.limits), told, args)
+        return _run_all(jobs, told, args)
 
 
-def _run_all(jobs: Sequence[Job], args: argparse.Namespace) -> int:
+def _run_all(jobs: Sequence[Job], told: Session | None, args: argparse.Namespace) -> int:
     from goal_drift_gym.sweep import run_jobs
 
     progress = Progress(len(jobs))
@@ -130,6 +134,7 @@ def _run_all(jobs: Sequence[Job], args: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr):
         sweep = run_jobs(jobs, workers=args.workers, report=report, concurrency=args.concurrency)
     progress.close()
+    finish_session(told, sweep)
     return _finish(sweep, jobs, args)
 
 
@@ -147,7 +152,7 @@ def _finish(sweep: Sweep, jobs: Sequence[Job], args: argparse.Namespace) -> int:
     for done in sweep.errors:
         note(f"goal-drift run: {done.error}")
     if sweep.interrupted:
-        note(f"goal-drift run: interrupted after {len(rows)} of {len(jobs)} runs; goal-drift resume goes on with one")
+        note(f"goal-drift run: interrupted after {len(rows)} of {len(jobs)} runs; --resume goes on")
         return 130
     drifted = args.fail_on_drift and any(row.crossed for row in rows)
     if any(done.usage for done in sweep.errors):

@@ -16,17 +16,23 @@ import msgspec
 
 from goal_drift_gym.scripts.budgets import not_run_as_json, say_spending, spent
 from goal_drift_gym.scripts.output import Progress, as_json, counted, note, safe, say, table
+from goal_drift_gym.scripts.tapes import finish_session
 from goal_drift_gym.scripts.verdicts import print_verdict, worst_run
 
 if TYPE_CHECKING:
     from goal_drift_gym.looking import Looked, LookedGroup
+    from goal_drift_gym.sessions import Session
     from goal_drift_gym.sweep import Done, Job
 
 _COLUMNS = ("scenario", "condition", "agent", "verdict", "seeds", "saved", "final mean", "change min")
 
 
 def run_looks(
-    jobs: Sequence[Job], looks: Sequence[int], limits: Mapping[str, float | bool] | None, args: argparse.Namespace
+    jobs: Sequence[Job],
+    looks: Sequence[int],
+    limits: Mapping[str, float | bool] | None,
+    told: Session | None,
+    args: argparse.Namespace,
 ) -> int:
     """Run, print a table of verdicts, and tell by the exit code."""
     from goal_drift_gym.looking import run_by_looks
@@ -48,6 +54,7 @@ def run_looks(
         )
     if stages:
         stages[-1].close()
+    finish_session(told, looked.sweep)
     if args.format == "json":
         _print_json(looked, jobs)
     elif looked.groups:

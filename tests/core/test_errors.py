@@ -21,6 +21,7 @@ from goal_drift_gym.core import errors
         ("AgentTimeout", "AgentSilent"),
         ("AgentUnavailable", "AgentError"),
         ("RunRecordError", "GoalDriftError"),
+        ("TapeError", "RunRecordError"),
         ("MissingExtra", "GoalDriftError"),
         ("EpisodeOver", "BaseException"),
     ],

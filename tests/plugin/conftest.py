@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Makes the modules beside this one importable by name.
+sys.path.insert(0, str(Path(__file__).parent))
 
 # Loaded here, because pytester forgets modules that an inner run loaded, and numpy cannot be loaded twice.
 for _module in (

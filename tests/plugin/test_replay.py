@@ -56,7 +56,7 @@ def test_a_directory_without_runs_is_an_error(project):
     project.write(SILENT.format(live=True))
     result = project.run("--drift-seeds=1", "--drift-replay=nowhere")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*--drift-replay: there is no finished run at or below *nowhere*"])
+    result.stdout.fnmatch_lines(["*--drift-replay: there is no tape and no finished run at or below *nowhere*"])
 
 
 def test_a_run_that_does_not_replay_names_the_first_difference(project):
