@@ -72,7 +72,7 @@ def test_one_object_a_line_and_canonical_json(run):
 
 
 def test_volatile_things_are_in_meta_and_nowhere_else(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("goal_drift_gym.runner.utc_now", lambda: datetime(2001, 2, 3, tzinfo=UTC))
+    monkeypatch.setattr("goal_drift_gym.living.utc_now", lambda: datetime(2001, 2, 3, tzinfo=UTC))
     monkeypatch.chdir(tmp_path)
     again = run_episode(experiment("release_manager", steps=4), agent("reference"), seed=3, runs_dir=tmp_path / "later")
     for name in ("config.json", "step_log.jsonl", "metrics.json"):
