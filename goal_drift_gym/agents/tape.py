@@ -28,6 +28,7 @@ from goal_drift_gym.agents.tape_lines import (
     CallLine,
     DoneLine,
     EndLine,
+    Header,
     Part,
     SaidLine,
     Tape,
@@ -58,9 +59,12 @@ class TapeRecorder:
     What cannot be written is no fault of the agent: `check` raises it.
     """
 
-    def __init__(self, path: Path, descriptor: int, redactor: Redactor, past: Tape | None, *, known: int = 0) -> None:
+    def __init__(
+        self, header: Header, path: Path, descriptor: int, redactor: Redactor, past: Tape | None = None, known: int = 0
+    ) -> None:
         self.path = path
         """Where the tape will lie when it is finished."""
+        self._has_adversaries = bool(header.adversaries)
         self._descriptor = descriptor
         self._redactor = redactor
         self._shown = Shown(redactor)
@@ -87,7 +91,7 @@ class TapeRecorder:
         redactor = Redactor.from_environment()
         header = slot.header(config, redactor)
         path = slot.path(header)
-        recorder = cls(path, open_part(path), redactor, None)
+        recorder = cls(header, path, open_part(path), redactor)
         try:
             os.ftruncate(recorder._descriptor, 0)
             recorder._write(header)
@@ -129,7 +133,7 @@ class TapeRecorder:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(path, descriptor, redactor, past, known=len(known))
+        return cls(header, path, descriptor, redactor, past, len(known))
 
     def wrap(self, agent: Agent, usage: Usage) -> Agent:
         """Return the agent with this recorder around it; how it is described is still to be asked of the agent.
@@ -268,6 +272,8 @@ class TapeRecorder:
         return value
 
     def _write_said(self, record: StepRecord) -> None:
+        if not self._has_adversaries:
+            return
         said = [one for one in record.adversaries if one.reactive]
         events = [event for event in record.events if event.by == ADVERSARY]
         if (said or events) and record.step not in self._said:

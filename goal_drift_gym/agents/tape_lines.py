@@ -264,7 +264,9 @@ class Tape:
 
 
 _HEADER = msgspec.json.Decoder(Header)
-_LINES = msgspec.json.Decoder(Header | TurnLine | AnswerLine | CallLine | DoneLine | AgainLine | EndLine | RunLine)
+_LINES = msgspec.json.Decoder(
+    Header | TurnLine | AnswerLine | CallLine | DoneLine | AgainLine | EndLine | SaidLine | RunLine
+)
 
 
 def digest(data: bytes) -> str:

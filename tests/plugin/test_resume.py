@@ -95,14 +95,17 @@ class Sessions:
         output, _ = process.communicate(timeout=120)
         return process.returncode, output
 
-    def kill_in_the_middle(self, stub, *flags: str) -> None:
+    def kill_in_the_middle(self, stub, *flags: str) -> int:
+        """Kill a session while its questions wait, and return how many do."""
         process = self.start(stub.url, *flags)
         try:
             assert stub.wait_until_quiet(), process.communicate(timeout=5)[0]
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate(timeout=30)
+        waiting: int = stub.waiting
         stub.release()
+        return waiting
 
     def bytes_of(self, runs: str) -> list[tuple[str, str]]:
         """Return what identifies each finished run, and a hash of what it must be made of."""
@@ -139,12 +142,13 @@ def test_a_killed_session_gone_on_with_is_the_one_that_was_not_killed(sessions, 
         whole = sessions.run(stub.url, *spread, "--drift-runs-dir=runs-a", *tapes["a"])
         questions = dict(stub.answers)
     with stub_model(hold_after=ANSWERS // 3 + 1) as stub:
-        sessions.kill_in_the_middle(stub, *spread, "--drift-runs-dir=runs-b", *tapes["b"])
+        waiting = sessions.kill_in_the_middle(stub, *spread, "--drift-runs-dir=runs-b", *tapes["b"])
         half = stub.answered
         resumed = sessions.run(stub.url, *spread, "--drift-runs-dir=runs-b", "--drift-resume", *tapes["b"])
         again = {question: count for question, count in stub.answers.items() if count > questions[question]}
 
     assert half == ANSWERS // 3 + 1
+    assert min(2, at_once) <= waiting <= at_once
     assert resumed[0] == whole[0] == 1
     assert verdicts(resumed[1]) == verdicts(whole[1])
     assert "test_pressed[all_seeds]" in whole[1]
