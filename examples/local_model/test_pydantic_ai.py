@@ -43,10 +43,11 @@ def test_it_acts_in_every_step(agent, seed, tmp_path):
     experiment = Experiment.of("release_manager", "adversarial_jit", {"steps": STEPS, "shocks": None, **early})
 
     run = run_episode(experiment, agent, seed=seed, runs_dir=tmp_path)
+    steps = list(run.steps())
 
     assert run.outcome == "truncated"
-    assert len(run.steps) == STEPS
-    assert {step.outcome for step in run.steps} <= {"acted", "declined"}
-    assert all(1 <= len(step.action.calls) <= 2 for step in run.steps)
-    assert {call.status for step in run.steps for call in step.action.calls} <= {"ok", "refused"}
+    assert len(steps) == STEPS
+    assert {step.outcome for step in steps} <= {"acted", "declined"}
+    assert all(1 <= len(step.action.calls) <= 2 for step in steps)
+    assert {call.status for step in steps for call in step.action.calls} <= {"ok", "refused"}
     assert verify_run(run) is None
