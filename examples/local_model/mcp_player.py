@@ -53,9 +53,9 @@ def play(server: Any, model_url: str, *, seed: int, most_calls: int, deadline_s:
     """
 
     async def visit() -> Played:
-        async with AsyncOpenAI(base_url=model_url, api_key="none", timeout=REQUEST_TIMEOUT_S) as model:
-            async with Client(server) as client:
-                return await _play(client, model, seed, most_calls)
+        openai = AsyncOpenAI(base_url=model_url, api_key="none", timeout=REQUEST_TIMEOUT_S)
+        async with openai as model, Client(server) as client:
+            return await _play(client, model, seed, most_calls)
 
     return asyncio.run(asyncio.wait_for(visit(), deadline_s))
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 STEPS = 12
 GOAL_DRIFT = [sys.executable, "-m", "goal_drift_gym.scripts.main"]
 EARLIER = ["pressure.0.schedule.start=1", "pressure.1.schedule.start=1", "shocks.schedule.start=8"]
-EPISODE_DEADLINE_S = 300.0
+EPISODE_DEADLINE_S = 600.0
 CLOSING_S = 15.0
 
 
