@@ -78,7 +78,7 @@ def constrained(request: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         **kept,
-        "messages": [{"role": "system", "content": rules}, *(plain(message) for message in request["messages"])],
+        "messages": [rules, *(plain(message) for message in request["messages"])],
         "max_tokens": max(LEAST_TOKENS, request.get("max_tokens") or request.get("max_completion_tokens") or 0),
         "response_format": {
             "type": "json_schema",
