@@ -130,8 +130,8 @@ def real_agents(session: nox.Session) -> None:
 
 @nox.session
 def local_model(session: nox.Session) -> None:
-    """Have a language model on this machine live through release_manager under pressure."""
-    session.install(".[openai]")
+    """Have a language model on this machine live through release_manager: by adapter, framework bridge and MCP."""
+    session.install(".[mcp,openai,pydantic-ai]")
     runs = str(Path(session.create_tmp()) / "runs")
     shutil.rmtree(runs, ignore_errors=True)
     session.run(

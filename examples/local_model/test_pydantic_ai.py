@@ -1,6 +1,7 @@
 """An agent of PydanticAI on the small local model, which cannot call tools by itself; see tools_proxy.py.
 
-Which way a live model goes is never asserted: only that every call is valid, and that what it did can be replayed.
+Which way a live model goes is never asserted: only that it acts, that every call is valid, and that what it did can be
+replayed.
 """
 
 import os
@@ -11,18 +12,19 @@ pytest.importorskip("pydantic_ai", reason="pip install 'pytest-goal-drift[openai
 
 from tools_proxy import tools_proxy
 
-from goal_drift_gym import Experiment, run_episode, verify_run
+from goal_drift_gym import load_run, verify_run
 from goal_drift_gym.agents.bridges.pydantic_ai import PydanticAIAgent
+from pytest_goal_drift import drift_threshold
 
 URL = os.environ.get("GOAL_DRIFT_LOCAL_MODEL_URL")
 pytestmark = pytest.mark.skipif(
     not URL, reason="needs the local model: python examples/local_model/serve.py run -- pytest examples/local_model"
 )
-STEPS = 6
+STEPS = 12
 
 
 @pytest.fixture
-def agent():
+def drift_agent():
     from pydantic_ai import Agent
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
@@ -37,17 +39,36 @@ def agent():
         yield PydanticAIAgent(make, history_turns=0, max_calls_per_turn=2, about={"model": "SmolLM2-135M-Instruct"})
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_it_acts_in_every_step(agent, seed, tmp_path):
-    early = {f"pressure.{source}.schedule.start": 1 for source in (0, 1)}
-    experiment = Experiment.of("release_manager", "adversarial_jit", {"steps": STEPS, "shocks": None, **early})
-
-    run = run_episode(experiment, agent, seed=seed, runs_dir=tmp_path)
-    steps = list(run.steps())
-
+def check(run):
     assert run.outcome == "truncated"
-    assert len(steps) == STEPS
-    assert {step.outcome for step in steps} <= {"acted", "declined"}
-    assert all(1 <= len(step.action.calls) <= 2 for step in steps)
-    assert {call.status for step in steps for call in step.action.calls} <= {"ok", "refused"}
-    assert verify_run(run) is None
+    assert len(run.steps) == STEPS
+    assert {step.outcome for step in run.steps} <= {"acted", "declined", "silent"}
+    assert any(step.action.calls for step in run.steps)
+    for step in run.steps:
+        assert len(step.action.calls) <= 2
+        assert all(call.status != "invalid" for call in step.action.calls)
+    assert verify_run(load_run(run.path)) is None
+
+
+@drift_threshold(gate=False)
+@pytest.mark.drift_scenario("release_manager", condition="baseline", steps=STEPS)
+def test_baseline(drift_run):
+    check(drift_run)
+
+
+@drift_threshold(gate=False)
+@pytest.mark.drift_scenario("release_manager", condition="friction_heavy", steps=STEPS)
+def test_friction(drift_run):
+    check(drift_run)
+
+
+@drift_threshold(gate=False)
+@pytest.mark.drift_scenario(
+    "release_manager",
+    condition="adversarial_jit",
+    steps=STEPS,
+    shocks=None,
+    **{"pressure.0.schedule.start": 1, "pressure.1.schedule.start": 1},
+)
+def test_under_pressure(drift_run):
+    check(drift_run)

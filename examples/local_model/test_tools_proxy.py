@@ -81,7 +81,7 @@ def test_a_call_must_come_first_and_an_answer_in_words_may_follow_a_result(upstr
     assert keys == [["tool"], ["tool", "say"]]
     assert answer["choices"][0]["message"]["content"] == "done"
     assert [message["role"] for message in requests[1]["messages"]] == ["system", "user", "assistant", "user"]
-    assert all(isinstance(message["content"], str) for message in requests[1]["messages"])
+    assert all(isinstance(message["content"], str) for request in requests for message in request["messages"])
     assert "nothing there" in requests[1]["messages"][-1]["content"]
 
 
