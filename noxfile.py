@@ -130,16 +130,30 @@ def real_agents(session: nox.Session) -> None:
 
 @nox.session
 def local_model(session: nox.Session) -> None:
-    """Have a language model on this machine live through release_manager: by adapter, framework bridge and MCP."""
-    session.install(".[mcp,openai,pydantic-ai]")
-    runs = str(Path(session.create_tmp()) / "runs")
-    shutil.rmtree(runs, ignore_errors=True)
+    """Have a language model on this machine live through release_manager: by adapter, framework bridge and MCP.
+
+    What it did by the adapter is recorded on tapes and replayed byte for byte when its server has stopped.
+    """
+    session.install(".[anthropic,mcp,openai,pydantic-ai]")
+    tmp = Path(session.create_tmp()).resolve()
+    runs, tapes, replayed, address = (tmp / name for name in ("runs", "tapes", "replayed", "address"))
+    for folder in (runs, tapes, replayed):
+        shutil.rmtree(folder, ignore_errors=True)
+    suite, first = "examples/local_model", "examples/local_model/test_local_model.py"
+    asked = f"python -m pytest --drift-seeds 5 -v --drift-runs-dir {runs}"
     session.run(
-        "python", "examples/local_model/serve.py", "run", "--",
-        "python", "-m", "pytest", "examples/local_model", "--drift-seeds", "5", "-v", "--drift-runs-dir", runs,
+        "python", "examples/local_model/serve.py", "run", "--", "sh", "-c",
+        f'echo "$GOAL_DRIFT_LOCAL_MODEL_URL" >{address} && {asked} {first} --drift-record {tapes} '
+        f"&& {asked} {suite} --ignore={first}",
     )  # fmt: skip
-    session.run("goal-drift", "report", runs, "--group")
-    session.run("goal-drift", "verify", runs)
+    session.run("goal-drift", "report", str(runs), "--group")
+    session.run("goal-drift", "verify", str(runs))
+    url = address.read_text(encoding="utf-8").strip()
+    session.run(
+        "python", "-m", "pytest", first, "--drift-seeds", "5", "--drift-replay", str(tapes),
+        "--drift-runs-dir", str(replayed), env={"GOAL_DRIFT_LOCAL_MODEL_URL": url},
+    )  # fmt: skip
+    session.run("goal-drift", "verify", str(replayed))
 
 
 @nox.session
