@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -131,7 +130,7 @@ def plan(
             experiment = Experiment.of(entry.reference, condition, settings)
             experiment.episode(seeds[0])
             experiments.append(experiment)
-    jobs = [
+    return [
         Job(
             scenario=experiment.entry.reference,
             condition=experiment.condition.resolved(),
@@ -144,17 +143,6 @@ def plan(
         for name in names
         for seed in seeds
     ]
-    return _numbered(jobs)
-
-
-def _numbered(jobs: Sequence[Job]) -> list[Job]:
-    counts: Counter[tuple[Any, ...]] = Counter()
-    numbered: list[Job] = []
-    for job in jobs:
-        names = (job.scenario, job.condition["name"], job.agent, job.seed)
-        numbered.append(msgspec.structs.replace(job, repeat=counts[names]))
-        counts[names] += 1
-    return numbered
 
 
 def timeout_of(agent: str, timeout_s: float | None) -> float:

@@ -6,8 +6,9 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -39,6 +40,7 @@ def taped(jobs: Sequence[Job], args: argparse.Namespace) -> tuple[list[Job], Ses
     UsageError
         If there is no session to go on with.
     """
+    jobs = _numbered(jobs)
     if args.replay is not None:
         if args.resume:
             raise UsageError("--resume and --replay do not go together: a replay costs nothing, run it from the start")
@@ -54,3 +56,14 @@ def finish_session(told: Session | None, sweep: Sweep) -> None:
     """Have a session not be gone on with, if all of it was run."""
     if told is not None and not (sweep.errors or sweep.interrupted or sweep.not_run):
         told.finish()
+
+
+def _numbered(jobs: Sequence[Job]) -> list[Job]:
+    """Tell apart jobs of the same names: two conditions may have one name."""
+    counts: Counter[tuple[Any, ...]] = Counter()
+    numbered: list[Job] = []
+    for job in jobs:
+        names = (job.scenario, job.condition["name"], job.agent, job.seed)
+        numbered.append(msgspec.structs.replace(job, repeat=counts[names]))
+        counts[names] += 1
+    return numbered

@@ -627,6 +627,85 @@ def test_a_tape_that_lacks_turns_of_its_run_is_refused(taping):
         resume_run(cut(run, 9), Scripted(), tape=taping.slot)
 
 
+# adversaries
+
+
+PRESSED = {
+    "source": "lead",
+    "schedule": {"every": 2, "start": 2},
+    "adversary": {"agent": "test_tape:Talker", "sees": ["own_messages", "scores"], "messages": 9, "characters": 2000},
+}
+
+
+class Talker:
+    """An adversary that says how often one was asked, in words; asked twice for a step it says something else."""
+
+    asked = 0
+    words = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+    def __init__(self, tone: str = "calm") -> None:
+        self.tone = tone
+
+    def describe(self) -> dict[str, Any]:
+        return {"tone": self.tone}
+
+    def __call__(self, turn: Any) -> str | None:
+        Talker.asked += 1
+        if turn.step == 6:
+            return None
+        return f"The queue has been on my mind for {Talker.words[Talker.asked % 10]} days."
+
+
+@pytest.fixture
+def pressed(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import test_tape
+
+    def made(**settings: Any) -> Experiment:
+        source = {**PRESSED, "adversary": {**PRESSED["adversary"], "settings": settings}}
+        return Experiment.of("release_manager", "baseline", {"steps": STEPS, "pressure": [source]})
+
+    monkeypatch.setattr(test_tape.Talker, "asked", 0)
+    return made
+
+
+def asked() -> int:
+    import test_tape
+
+    return test_tape.Talker.asked
+
+
+def test_adversaries_say_again_what_they_said_and_nobody_asks_them(taping, pressed):
+    run = taping.record(Scripted(), pressed())
+    before = asked()
+    replayed = taping.replay(Nobody(Scripted().describe()), pressed())
+
+    assert before > 5
+    assert asked() == before
+    assert files(replayed) == files(run)
+    assert any(step.adversaries for step in replayed.steps())
+
+
+def test_a_changed_adversary_is_named(taping, pressed):
+    taping.record(Scripted(), pressed(tone="calm"))
+    with pytest.raises(TapeError, match=r"tone: recorded 'calm', now 'loud'"):
+        taping.replay(Scripted(), pressed(tone="loud"))
+
+
+def test_an_answer_to_other_words_of_an_adversary_is_not_given_again(taping, pressed):
+    run = taping.record(Scripted(), pressed())
+    (tape,) = taping.tapes
+    lines = tape.read_bytes().splitlines(keepends=True)
+    place = max(index for index, line in enumerate(lines) if b'"type":"answer","step":8' in line)
+    part_of(tape).write_bytes(b"".join(lines[: place + 1]))
+    tape.unlink()
+    again = Scripted()
+    resumed = resume_run(cut(run, 8), again, tape=taping.slot)
+
+    assert [question[:2] for question in again.asked[:2]] == [[8, 0], [8, 1]]
+    assert files(taping.replay(Nobody(Scripted().describe()), pressed())) == files(resumed)
+
+
 # files
 
 

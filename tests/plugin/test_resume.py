@@ -327,3 +327,31 @@ def test_an_endpoint_that_was_down_makes_a_session_that_can_be_gone_on_with(proj
 
     result.assert_outcomes(passed=3)
     assert len(project.runs()) == 2
+
+
+def test_what_the_budget_of_the_session_cut_off_is_run_anew_with_more(project):
+    source = """
+        import pytest
+
+        class Agent:
+            name = "mine"
+
+            def __call__(self, turn):
+                turn.usage(calls=1, input_tokens=10, output_tokens=0)
+
+        @pytest.fixture
+        def drift_agent():
+            return Agent()
+
+        @pytest.mark.drift_scenario("release_manager", steps=6)
+        @pytest.mark.drift_threshold(gate=False)
+        def test_keeps(drift_run):
+            assert drift_run.metrics.steps == 6
+    """
+    project.write(source).run("--drift-seeds=3", "--drift-budget=session.tokens=90")
+    begun = project.runs()
+    result = project.run("--drift-seeds=3", "--drift-budget=session.tokens=900", "--drift-resume")
+
+    assert len(begun) == 2
+    result.assert_outcomes(passed=3)
+    assert len(project.runs()) == 4

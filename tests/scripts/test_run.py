@@ -196,7 +196,11 @@ def test_nothing_is_written_outside_the_runs_dir(cli, place):
 
     names = {path.name for path in place.iterdir()} - {"__pycache__"}
     assert names == {"cli_agents.py", "deep"}
-    assert sorted(path.name for path in (place / "deep/er/runs").iterdir()) == [".gitignore", "release_manager"]
+    assert sorted(path.name for path in (place / "deep/er/runs").iterdir()) == [
+        ".gitignore",
+        ".sessions",
+        "release_manager",
+    ]
 
 
 def test_two_processes_share_a_runs_dir(spawn, cli, place):
