@@ -36,7 +36,7 @@ def drift_agent():
             return Agent(model, tools=tools, model_settings={"temperature": 0.7, "max_tokens": 256})
 
         # It sees no earlier turns: with one, it repeats a single call.
-        yield PydanticAIAgent(make, history_turns=0, max_calls_per_turn=2, about={"model": "SmolLM2-135M-Instruct"})
+        yield PydanticAIAgent(make, history_turns=0, max_calls_per_turn=2, model="SmolLM2-135M-Instruct")
 
 
 def check(run):

@@ -99,6 +99,12 @@ class CallModeAgent:
         self._seed: int | None = None
         self._session: _Session | None = None
 
+    @property
+    def model(self) -> str | None:
+        """Name of the model where the description has one, for its price."""
+        named = self.description.get("model")
+        return named if isinstance(named, str) else None
+
     def describe(self) -> dict[str, Any]:
         """Return what identifies this agent, for config.json."""
         own = {"kind": "call_mode", "end_step": self.end_step, "prompt_version": PROMPT_VERSION}

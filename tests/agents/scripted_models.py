@@ -13,6 +13,8 @@ import pytest
 from goal_drift_gym.agents.call_mode import CallModeAgent, StepEnd
 from goal_drift_gym.agents.episode import LiveEpisode
 from goal_drift_gym.agents.mcp_episode import episode_server
+from goal_drift_gym.core.account import account_of
+from goal_drift_gym.core.budget import Budget
 from goal_drift_gym.core.condition import Condition, override
 from goal_drift_gym.core.engine import Episode, Limits, RunEnd
 from goal_drift_gym.core.records import StepRecord
@@ -162,10 +164,10 @@ def langgraph(script: Script, **settings: Any) -> Any:
     return bridge(lambda tools: create_agent(Scripted(), tools), **settings)
 
 
-def smolagents(script: Script, **settings: Any) -> Any:
+def smolagents(script: Script, *, streams: bool = False, **settings: Any) -> Any:
     pytest.importorskip("smolagents", reason="pip install 'pytest-goal-drift[smolagents]'")
     from smolagents import ChatMessage, Model, ToolCallingAgent
-    from smolagents.models import get_tool_json_schema
+    from smolagents.models import ChatMessageStreamDelta, ChatMessageToolCallStreamDelta, get_tool_json_schema
     from smolagents.monitoring import TokenUsage
 
     class Scripted(Model):
@@ -187,8 +189,16 @@ def smolagents(script: Script, **settings: Any) -> Any:
                 token_usage=TokenUsage(TOKENS_IN, TOKENS_OUT),
             )
 
+        def generate_stream(self, *args: Any, **settings: Any) -> Any:
+            message = self.generate(*args, **settings)
+            calls = []
+            for index, call in enumerate(message.tool_calls):
+                call.function.arguments = _json(call.function.arguments)
+                calls.append(ChatMessageToolCallStreamDelta(index, call.id, call.type, call.function))
+            yield ChatMessageStreamDelta(None, calls, message.token_usage)
+
     bridge = import_module("goal_drift_gym.agents.bridges.smolagents").SmolagentsAgent
-    return bridge(lambda tools: ToolCallingAgent(tools, Scripted()), **settings)
+    return bridge(lambda tools: ToolCallingAgent(tools, Scripted(), stream_outputs=streams), **settings)
 
 
 FRAMEWORKS: dict[str, Callable[..., Any]] = {
@@ -238,13 +248,25 @@ def condition(scenario: str, name: str = "baseline", **settings: Any) -> Conditi
 
 
 def play(
-    agent: Any, scenario: str, under: Condition, *, seed: int = 0, limits: Limits | None = None
+    agent: Any,
+    scenario: str,
+    under: Condition,
+    *,
+    seed: int = 0,
+    limits: Limits | None = None,
+    budget: Budget | None = None,
 ) -> tuple[list[StepRecord], RunEnd]:
     """Run an episode as a run does: with a time limit, so that sync agents have a thread of their own."""
     records: list[StepRecord] = []
     if hasattr(agent, "reset"):
         agent.reset(seed=seed)
-    episode = Episode(find_scenario(scenario).load()(), under, seed=seed, limits=limits or Limits(step_timeout_s=60.0))
+    episode = Episode(
+        find_scenario(scenario).load()(),
+        under,
+        seed=seed,
+        limits=limits or Limits(step_timeout_s=60.0),
+        account=account_of(agent, budget),
+    )
     return records, episode.run(agent, records.append)
 
 

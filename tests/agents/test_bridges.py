@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_models import FRAMEWORKS, Script, condition, play
+from scripted_models import FRAMEWORKS, TOKENS_IN, TOKENS_OUT, Script, condition, play
 
+from goal_drift_gym.core.budget import Budget
 from goal_drift_gym.core.engine import Limits
 from goal_drift_gym.core.errors import AgentTimeout, MissingExtra, UsageError
 from goal_drift_gym.core.records import StepRecord
@@ -31,9 +32,10 @@ def framework(request: pytest.FixtureRequest) -> str:
 
 
 def release(
-    agent: Any, steps: int = 1, *, limits: Limits | None = None, **settings: Any
+    agent: Any, steps: int = 1, *, limits: Limits | None = None, budget: Budget | None = None, **settings: Any
 ) -> tuple[list[StepRecord], Any]:
-    return play(agent, "release_manager", condition("release_manager", steps=steps, **settings), limits=limits)
+    under = condition("release_manager", steps=steps, **settings)
+    return play(agent, "release_manager", under, limits=limits, budget=budget)
 
 
 def made(records: list[StepRecord]) -> list[list[tuple[str, str]]]:
@@ -200,6 +202,35 @@ def test_in_call_mode_usage_is_reported_too(framework: str) -> None:
     assert end.usage.input_tokens >= 30
 
 
+@pytest.mark.parametrize("limits", [{"episode.calls": 3}, {"episode.tokens": 3 * (TOKENS_IN + TOKENS_OUT)}], ids=str)
+@pytest.mark.parametrize("mode", ["turn", "call"])
+def test_a_budget_that_is_spent_stops_the_framework_in_the_middle_of_its_run(
+    framework: str, mode: str, limits: dict[str, float]
+) -> None:
+    script = Script([LOOK])
+    agent = FRAMEWORKS[framework](script)
+
+    _, end = release(agent if mode == "turn" else agent.in_call_mode(), steps=8, budget=Budget(limits=limits))
+
+    assert len(script.shown) == 3
+    assert end.outcome == "budget"
+    assert (end.usage.calls, end.usage.input_tokens) == (3, 3 * TOKENS_IN)
+
+
+def test_a_request_that_failed_is_counted_as_one_whose_tokens_nobody_told(framework: str) -> None:
+    _, end = release(FRAMEWORKS[framework](Script([LOOK, Status(503)])))
+
+    assert (end.usage.calls, end.usage.unmetered_calls) == (2, 1)
+    assert end.usage.input_tokens == TOKENS_IN
+
+
+def test_the_tokens_of_a_smolagent_that_streams_are_counted() -> None:
+    _, end = release(FRAMEWORKS["smolagents"](Script([LOOK, "done"]), streams=True))
+
+    assert end.outcome == "truncated"
+    assert (end.usage.calls, end.usage.input_tokens, end.usage.unmetered_calls) == (2, 2 * TOKENS_IN, 0)
+
+
 def test_a_late_model_costs_one_step(framework: str) -> None:
     if framework == "smolagents":
         pytest.skip("smolagents has no event loop: a thread that hangs cannot be taken back")
@@ -267,14 +298,15 @@ def bridge(framework: str) -> Any:
 
 
 def test_the_description_says_what_makes_up_the_agent_and_holds_no_objects(framework: str) -> None:
-    agent = FRAMEWORKS[framework](Script(["done"]), about={"model": "scripted"})
+    agent = FRAMEWORKS[framework](Script(["done"]), model="scripted", about={"prompt": 3})
     described = agent.describe()
 
     assert described["kind"] == framework
-    assert described["about"] == {"model": "scripted"}
+    assert (described["model"], described["about"]) == ("scripted", {"prompt": 3})
     assert described["prompt_version"] == 1
     assert described["make"].startswith("scripted_models:")
-    assert agent.in_call_mode().describe()["bridge"]["about"] == {"model": "scripted"}
+    assert agent.in_call_mode().describe()["bridge"]["about"] == {"prompt": 3}
+    assert (agent.model, agent.in_call_mode().for_episode().model) == ("scripted", "scripted")
 
 
 @pytest.mark.parametrize(
@@ -322,7 +354,7 @@ def refuse(self, address, *_):
 socket.socket.connect = socket.socket.connect_ex = refuse
 socket.getaddrinfo = lambda host, *_, **__: refuse(socket.socket(), host)
 sys.path.insert(0, sys.argv[1])
-from scripted_models import FRAMEWORKS, Script, condition, play
+from scripted_models import FRAMEWORKS, TOKENS_IN, TOKENS_OUT, Script, condition, play
 script = Script([[("canary_score", {})], "done"] * 3)
 play(FRAMEWORKS[sys.argv[2]](script), "release_manager", condition("release_manager", steps=3))
 assert len(script.shown) == 6

@@ -49,7 +49,7 @@ def test_a_snippet_makes_a_bridge(name: str, run_snippet: Any) -> None:
     agent = run_snippet(name)["agent"]
 
     assert isinstance(agent, FrameworkAgent)
-    assert agent.describe()["about"] == {"model": "gpt-5-mini"}
+    assert agent.describe()["model"] == "gpt-5-mini"
 
 
 @pytest.mark.parametrize("name", ["with_pydantic_ai.py", "with_openai_agents.py", "with_smolagents.py"])

@@ -56,7 +56,7 @@ class Opening:
     max_requests: int
     """The framework's own turn limit."""
     spend: Callable[..., None]
-    """Takes `input_tokens`, `output_tokens`, `calls`."""
+    """Takes what `Turn.usage` takes, while the run goes on: with a limit reached, it ends the run there and then."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +106,10 @@ class FrameworkAgent:
         again. Together they are the framework's own turn limit.
     template
         The fixed words of the prompt.
+    model
+        Name of the model: for its price, and for config.json.
     about
-        What else identifies the agent, such as {"model": ...}; written into config.json, so without secrets.
+        What else identifies the agent; written into config.json, so without secrets.
 
     Raises
     ------
@@ -133,6 +135,7 @@ class FrameworkAgent:
         max_calls_per_turn: int = 8,
         slack: int = 4,
         template: Template | None = None,
+        model: str | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         for package in self.packages:
@@ -156,6 +159,7 @@ class FrameworkAgent:
         self.max_calls_per_turn = max_calls_per_turn
         self.slack = slack
         self.template = self.default_template if template is None else template
+        self.model = model
         self.about = dict(about or {})
         self._prompt = ChatPrompt("tools", self.template, history_turns)
         self._forget()
@@ -172,6 +176,7 @@ class FrameworkAgent:
         return {
             "kind": self.kind,
             "make": f"{made_by.__module__}:{made_by.__qualname__}",
+            "model": self.model,
             "history": self.history,
             "history_turns": self.history_turns,
             "max_calls_per_turn": self.max_calls_per_turn,
@@ -289,11 +294,12 @@ class FrameworkAgent:
             As in `CallModeAgent`.
         """
         per_step = 1 if end_step == "each_call" else self.max_calls_per_turn + 1
-        unused = ("history", "history_turns", "template", "prompt_version")
+        unused = ("model", "history", "history_turns", "template", "prompt_version")
+        described = {name: value for name, value in self.describe().items() if name not in unused}
         return CallModeAgent(
             lambda episode: self.live(episode, episode.horizon * per_step + self.slack),
             name=f"{type(self).__module__}:{type(self).__qualname__}",
-            description={"bridge": {name: value for name, value in self.describe().items() if name not in unused}},
+            description={"model": self.model, "bridge": described},
             end_step=end_step,
             step_timeout_s=step_timeout_s,
             most_silent_steps=most_silent_steps,

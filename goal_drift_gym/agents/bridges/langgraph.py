@@ -58,7 +58,7 @@ class LangGraphAgent(FrameworkAgent):
         limit = opening.max_requests * self.nodes_per_request + 1
         with tracing_context(enabled=False):
             state = await agent.ainvoke(
-                {"messages": messages}, {"recursion_limit": limit, "callbacks": [_usage_handler(opening.spend)]}
+                {"messages": messages}, {"recursion_limit": limit, "callbacks": [_metering(opening.spend)]}
             )
         last = state["messages"][-1]
         if last.response_metadata.get("finish_reason") == "length":
@@ -97,16 +97,33 @@ class LangGraphAgent(FrameworkAgent):
         return written
 
 
-def _usage_handler(spend: Callable[..., None]) -> Any:
-    """Return a handler that reports each answer as it comes: a run that is cut off reports nothing at its end."""
+def _metering(spend: Callable[..., None]) -> Any:
+    """Return a handler that reports each request as it begins, and its tokens as they are known."""
     from langchain_core.callbacks import BaseCallbackHandler
 
-    class UsageHandler(BaseCallbackHandler):  # type: ignore[misc]
-        def on_llm_end(self, response: Any, **_: Any) -> None:
-            used: dict[str, int] = {}
-            for generations in response.generations:
-                for generation in generations:
-                    used = getattr(getattr(generation, "message", None), "usage_metadata", None) or used
-            spend(input_tokens=used.get("input_tokens", 0), output_tokens=used.get("output_tokens", 0), calls=1)
+    class Metering(BaseCallbackHandler):  # type: ignore[misc]
+        run_inline = True
 
-    return UsageHandler()
+        def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+            spend(calls=1)
+
+        def on_llm_end(self, response: Any, **_: Any) -> None:
+            generations = [generation for several in response.generations for generation in several]
+            told = (getattr(getattr(one, "message", None), "usage_metadata", None) for one in generations)
+            used = next((usage for usage in told if usage), None)
+            if used is None:
+                spend(unmetered_calls=1)
+                return
+            read, written = used.get("input_token_details", {}), used.get("output_token_details", {})
+            spend(
+                input_tokens=used["input_tokens"],
+                output_tokens=used["output_tokens"],
+                cached_tokens=read.get("cache_read") or 0,
+                cache_write_tokens=read.get("cache_creation") or 0,
+                reasoning_tokens=written.get("reasoning") or 0,
+            )
+
+        def on_llm_error(self, *_: Any, **__: Any) -> None:
+            spend(unmetered_calls=1)
+
+    return Metering()

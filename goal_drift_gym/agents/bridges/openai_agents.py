@@ -36,13 +36,19 @@ class OpenAIAgentsAgent(FrameworkAgent):
         from agents import RunConfig, Runner
 
         system = self._messages([Said("system", opening.rules)] if opening.rules else [])
-        result = await Runner.run(
-            agent,
-            [*system, *opening.earlier, *self._messages([Said("user", opening.present)])],
-            max_turns=opening.max_requests,
-            hooks=_usage_hooks(opening.spend),
-            run_config=RunConfig(tracing_disabled=True, trace_include_sensitive_data=False),
-        )
+        metering = _metering(opening.spend)
+        try:
+            result = await Runner.run(
+                agent,
+                [*system, *opening.earlier, *self._messages([Said("user", opening.present)])],
+                max_turns=opening.max_requests,
+                hooks=metering,
+                run_config=RunConfig(tracing_disabled=True, trace_include_sensitive_data=False),
+            )
+        finally:
+            # There is no hook for a request that fails.
+            if metering.begun:
+                opening.spend(unmetered_calls=metering.begun)
         return Reply(said=text_of(result.final_output), messages=result.to_input_list()[len(system) :])
 
     def _tools(self, specs: Sequence[AnyTool], call: Call) -> list[Any]:
@@ -91,13 +97,28 @@ def _arguments(text: str) -> Any:
         return text
 
 
-def _usage_hooks(spend: Callable[..., None]) -> Any:
-    """Return hooks that report each answer as it comes: a run that is cut off reports nothing at its end."""
+def _metering(spend: Callable[..., None]) -> Any:
+    """Return hooks that report each request as it begins, and its tokens as they are known."""
     from agents import RunHooks
 
-    class UsageHooks(RunHooks):  # type: ignore[misc]
-        async def on_llm_end(self, _context: Any, _agent: Any, response: Any) -> None:
-            used = response.usage
-            spend(input_tokens=used.input_tokens, output_tokens=used.output_tokens, calls=1)
+    class Metering(RunHooks):  # type: ignore[misc]
+        begun = 0
 
-    return UsageHooks()
+        async def on_llm_start(self, *_: Any) -> None:
+            self.begun += 1
+            spend(calls=1)
+
+        async def on_llm_end(self, _context: Any, _agent: Any, response: Any) -> None:
+            self.begun -= 1
+            used = response.usage
+            if used.total_tokens:
+                spend(
+                    input_tokens=used.input_tokens,
+                    output_tokens=used.output_tokens,
+                    cached_tokens=used.input_tokens_details.cached_tokens or 0,
+                    reasoning_tokens=used.output_tokens_details.reasoning_tokens or 0,
+                )
+            else:
+                spend(unmetered_calls=1)
+
+    return Metering()

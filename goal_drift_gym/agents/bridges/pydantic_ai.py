@@ -5,7 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from goal_drift_gym.agents.bridges.framework_agent import (
@@ -33,20 +33,15 @@ class PydanticAIAgent(FrameworkAgent):
     extra = "pydantic-ai"
 
     async def _ask(self, agent: Any, opening: Opening) -> Reply:
-        from pydantic_ai.usage import RunUsage, UsageLimits
+        from pydantic_ai.usage import UsageLimits
 
-        used = RunUsage()
-        try:
-            result = await agent.run(
-                opening.present,
-                message_history=opening.earlier or None,
-                instructions=opening.rules or None,
-                usage=used,
-                usage_limits=UsageLimits(request_limit=opening.max_requests),
-            )
-        finally:
-            # A run that is cut off has its usage here, too.
-            opening.spend(input_tokens=used.input_tokens, output_tokens=used.output_tokens, calls=used.requests)
+        result = await agent.run(
+            opening.present,
+            message_history=opening.earlier or None,
+            instructions=opening.rules or None,
+            usage_limits=UsageLimits(request_limit=opening.max_requests),
+            capabilities=[_metering(opening.spend)],
+        )
         if result.response.finish_reason == "length":
             raise AgentFormatError("the model's answer was cut off")
         return Reply(said=text_of(result.output), messages=result.all_messages())
@@ -73,3 +68,33 @@ class PydanticAIAgent(FrameworkAgent):
             else:
                 written.append(own.ModelResponse(parts=[own.TextPart(part.text)]))
         return written
+
+
+def _metering(spend: Callable[..., None]) -> Any:
+    """Return a capability that reports each request as it begins, and its tokens as they are known."""
+    from pydantic_ai.capabilities import AbstractCapability
+
+    class Metering(AbstractCapability):  # type: ignore[misc]
+        async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
+            spend(calls=1)
+            return request_context
+
+        async def after_model_request(self, ctx: Any, *, request_context: Any, response: Any) -> Any:
+            used = response.usage
+            if used.has_values():
+                spend(
+                    input_tokens=used.input_tokens,
+                    output_tokens=used.output_tokens,
+                    cached_tokens=used.cache_read_tokens,
+                    cache_write_tokens=used.cache_write_tokens,
+                    reasoning_tokens=used.details.get("reasoning_tokens", 0),
+                )
+            else:
+                spend(unmetered_calls=1)
+            return response
+
+        async def on_model_request_error(self, ctx: Any, *, request_context: Any, error: Exception) -> Any:
+            spend(unmetered_calls=1)
+            raise error
+
+    return Metering()

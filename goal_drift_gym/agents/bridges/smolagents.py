@@ -5,14 +5,14 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from goal_drift_gym.agents.bridges.faults import translated
 from goal_drift_gym.agents.bridges.framework_agent import AnyTool, FrameworkAgent, Opening, Reply, following, text_of
 from goal_drift_gym.agents.chat_prompt import Part, Said, Template
 from goal_drift_gym.agents.episode import LiveEpisode
-from goal_drift_gym.core.errors import AgentFormatError
+from goal_drift_gym.core.errors import AgentSilent
 from goal_drift_gym.core.turn import Turn
 
 
@@ -69,17 +69,11 @@ class SmolagentsAgent(FrameworkAgent):
         # More threads would make the order of parallel calls a matter of luck.
         agent.max_tool_threads = 1
         agent.memory.steps = list(opening.earlier)
-        before_in, before_out = _spent(agent)
-        try:
-            said = agent.run(_task(agent, opening), reset=False, max_steps=opening.max_requests)
-        finally:
-            # A run that is cut off has its usage here, too.
-            now_in, now_out = _spent(agent)
-            requests = len(agent.memory.steps) - len(opening.earlier) - 1
-            opening.spend(input_tokens=now_in - before_in, output_tokens=now_out - before_out, calls=requests)
+        _meter(agent, opening.spend)
+        said = agent.run(_task(agent, opening), reset=False, max_steps=opening.max_requests)
         steps = agent.memory.steps
-        if any(type(step.error).__name__ == "AgentMaxStepsError" for step in steps[-1:] if hasattr(step, "error")):
-            raise AgentFormatError(f"no end of the turn within {opening.max_requests} requests")
+        if type(getattr(steps[-1], "error", None)).__name__ == "AgentMaxStepsError":
+            raise AgentSilent(f"no end of the turn within {opening.max_requests} requests")
         return Reply(said=text_of(said), messages=list(steps))
 
     def _tools(self, specs: Sequence[AnyTool], call: Any) -> list[Any]:
@@ -150,6 +144,49 @@ def _type_of(schema: dict[str, Any]) -> str:
     return "string" if values and all(isinstance(value, str) for value in values) else "any"
 
 
-def _spent(agent: Any) -> tuple[int, int]:
-    monitor = agent.monitor
-    return monitor.total_input_token_count, monitor.total_output_token_count
+class _MeteredModel:
+    """A model that reports each request as it begins, and its tokens as they are known."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.spend: Callable[..., None]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, *args: Any, **settings: Any) -> Any:
+        """Ask the model."""
+        self.spend(calls=1)
+        try:
+            answer = self._model.generate(*args, **settings)
+        except Exception:
+            self.spend(unmetered_calls=1)
+            raise
+        self._told(answer.token_usage)
+        return answer
+
+    def generate_stream(self, *args: Any, **settings: Any) -> Iterator[Any]:
+        """Ask the model, and yield its answer in pieces."""
+        self.spend(calls=1)
+        used = None
+        try:
+            for piece in self._model.generate_stream(*args, **settings):
+                used = piece.token_usage or used
+                yield piece
+        finally:
+            self._told(used)
+
+    def _told(self, used: Any) -> None:
+        if used is None:
+            self.spend(unmetered_calls=1)
+        else:
+            self.spend(input_tokens=used.input_tokens, output_tokens=used.output_tokens)
+
+
+def _meter(agent: Any, spend: Callable[..., None]) -> None:
+    """Have the requests of an agent, and of those it manages, reported; the model itself may belong to others too."""
+    if not isinstance(agent.model, _MeteredModel):
+        agent.model = _MeteredModel(agent.model)
+    agent.model.spend = spend
+    for managed in getattr(agent, "managed_agents", {}).values():
+        _meter(managed, spend)
