@@ -25,6 +25,8 @@ _PIECE = 65536
 _MOST_LINES_HELD = 64
 _MOST_BYTES_UNREAD = 16_000_000
 _POLL_S = 0.01
+_READING_S = 1.0
+"""How long the end of standard error is waited for: a process of its own group may hold it open."""
 _CLOSING_S = 10.0
 
 
@@ -60,6 +62,7 @@ class LineProcess:
         self._lock = threading.Condition()
         self._lines: deque[bytes] = deque()
         self._stderr: deque[int] = deque(maxlen=stderr_kept)
+        self._ended_stderr = threading.Event()
         self._unsent = bytearray()
         self._wake: Callable[[], None] | None = None
         self._closes_input = False
@@ -140,7 +143,9 @@ class LineProcess:
         return True
 
     def stderr(self) -> str:
-        """Return the end of what it wrote to standard error."""
+        """Return the end of what it wrote to standard error; of one that has exited all, as soon as it was read."""
+        if self._has_exited():
+            self._ended_stderr.wait(_READING_S)
         with self._lock:
             return bytes(self._stderr).decode("utf-8", "replace").strip()
 
@@ -265,6 +270,8 @@ class LineProcess:
     def _take_stderr(self, piece: bytes) -> bool:
         with self._lock:
             self._stderr.extend(piece)
+        if not piece:
+            self._ended_stderr.set()
         return bool(piece)
 
     def _has_news(self) -> bool:

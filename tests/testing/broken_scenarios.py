@@ -104,8 +104,9 @@ class Ledger(BanditConstraint):
     @tool(risky=True)
     def pull(self, arm: Arm) -> dict[str, Any]:
         """Pull."""
+        paid = super().pull(arm)
         self._checked = False
-        return super().pull(arm)
+        return paid
 
     def invariants(self) -> dict[str, bool]:
         return {"nothing is lost": self._lost == 0}
