@@ -114,16 +114,8 @@ def conformance(session: nox.Session) -> None:
     """Hold every built-in scenario and pack to every check, prove the checks on planted faults, and stress them all."""
     session.install(".", *(f"./{pack}" for pack in PACKS))
     session.run("goal-drift", "check", "all", "--profile", "thorough", "--workers", "2")
-    session.run(
-        "goal-drift",
-        "check",
-        "bandit_constraint,release_manager",
-        "--planted-faults",
-        "--seeds",
-        "200",
-        "--workers",
-        "2",
-    )
+    controls = "bandit_constraint,release_manager"
+    session.run("goal-drift", "check", controls, "--planted-faults", "--seeds", "200", "--workers", "2")
     runs = str(Path(session.create_tmp()) / "runs")
     session.run("goal-drift", "stress", "all", "--profile", "ci", "--runs-dir", runs)
 
