@@ -81,18 +81,20 @@ def test_a_planted_secret_is_found_nowhere(
     pytester.makepyfile(test_leak=SUITE)
 
     result = pytester.runpytest_subprocess(
-        "-n", workers, "--drift-seeds", "2", "--junitxml", "report.xml", "-rA", "-o", "junit_logging=all"
-    )
+        "-n", workers, "--drift-seeds", "2", "--junitxml", "report.xml", "-rA", "-o", "junit_logging=all",
+        "--drift-record", "tapes",
+    )  # fmt: skip
 
     written = {
         file: file.read_text(encoding="utf-8", errors="replace")
         for file in pytester.path.rglob("*")
-        if file.is_file() and file.suffix in (".json", ".jsonl", ".xml", ".txt", ".md", ".html")
+        if file.is_file() and file.suffix in (".json", ".jsonl", ".part", ".xml", ".txt", ".md", ".html")
     }
     written[Path("terminal")] = result.stdout.str() + result.stderr.str()
     assert result.ret == 1
     assert any("[redacted]" in text for text in written.values())
     assert sum(file.name == "step_log.jsonl" for file in written) == 2
+    assert sum("tapes" in file.parts for file in written) >= 2
     assert [(str(file), form) for file, text in written.items() for form in FORMS if form in text] == []
 
 
