@@ -117,7 +117,7 @@ def conformance(session: nox.Session) -> None:
     controls = "bandit_constraint,release_manager"
     session.run("goal-drift", "check", controls, "--planted-faults", "--seeds", "200", "--workers", "2")
     runs = str(Path(session.create_tmp()) / "runs")
-    session.run("goal-drift", "stress", "all", "--profile", "ci", "--runs-dir", runs)
+    session.run("goal-drift", "stress", "all", "--profile", "ci", "--examples", "60", "--runs-dir", runs)
 
 
 @nox.session
@@ -175,12 +175,12 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session
 def reference_agents(session: nox.Session) -> None:
-    """Print the table of every reference agent in every built-in scenario and condition, 50 seeds each."""
+    """Print the table of every reference agent in every built-in scenario and condition, 20 seeds each."""
     session.install(".")
     runs = session.create_tmp()
     session.run(
         "goal-drift", "run", "all", "--condition", "all", "--agent", FAST_ONES,
-        "--seeds", "50", "--workers", "2", "--runs-dir", runs,
+        "--seeds", "20", "--workers", "2", "--runs-dir", runs,
     )  # fmt: skip
 
 

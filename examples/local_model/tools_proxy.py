@@ -75,7 +75,7 @@ def constrained(request: dict[str, Any]) -> dict[str, Any]:
     rules = f'Answer with one JSON object {{"tool": NAME, "arguments": {{}}}}. Tools:\n{listing}'
     return {
         **kept,
-        "messages": [rules, *(plain(message) for message in request["messages"])],
+        "messages": [{"role": "system", "content": rules}, *(plain(message) for message in request["messages"])],
         "max_tokens": max(LEAST_TOKENS, request.get("max_tokens") or request.get("max_completion_tokens") or 0),
         "response_format": {
             "type": "json_schema",
