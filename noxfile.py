@@ -189,9 +189,7 @@ def coverage(session: nox.Session) -> None:
     """Core and eval, near 100 %."""
     session.install("-e", ".[openai,test]")
     session.run("coverage", "erase")
-    session.run(
-        "coverage", "run", "-m", "pytest", "tests/core", "tests/eval", "tests/agents", "tests/test_runner.py", "-q"
-    )
+    session.run("coverage", "run", "-m", "pytest", "tests/core", "tests/eval", "tests/test_runner.py", "-q")
     session.run("coverage", "combine", "--quiet")
     session.run(
         "coverage",
