@@ -165,7 +165,7 @@ def pytest_runtest_makereport(
         from pytest_goal_drift.budgeting import tell_not_run
 
         tell_not_run(item, report)
-    if _planned(item) and (report.longrepr is not None or report.sections):
+    if _planned(item) and (report.longrepr is not None or report.sections or report.user_properties):
         from pytest_goal_drift.secrets import hide_secrets
 
         hide_secrets(report)

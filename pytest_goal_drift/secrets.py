@@ -5,6 +5,8 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 
@@ -28,9 +30,9 @@ def hide_secrets(report: pytest.TestReport) -> None:
     ]
 
 
-def _clean_place(longrepr: object, text: object) -> tuple[str, int, str] | None:
+def _clean_place(longrepr: object, text: Callable[[str], str]) -> tuple[str, int, str] | None:
     """Return a skip's (file, line, reason) without secrets; None for failures of other forms."""
-    if isinstance(longrepr, tuple) and len(longrepr) == 3 and callable(text):
+    if isinstance(longrepr, tuple) and len(longrepr) == 3:
         file, line, reason = longrepr
-        return str(file), int(line), str(text(str(reason)))
+        return str(file), int(line), text(str(reason))
     return None

@@ -237,7 +237,7 @@ class LoudOneWay(Host):
 
     texts = _with_texts(
         toward_competing=[
-            [text + " The board and the CEO are watching you today!" for text in pool]
+            [text + " The board and the director are watching you today!" for text in pool]
             for pool in Host.texts.toward_competing
         ]
     )
