@@ -42,7 +42,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    session.install("mypy>=1.18", "-e", ".[openai]")
+    session.install("mypy>=1.18", "-e", ".[openai,otel]")
     session.run("mypy")
     for pack in PACKS:
         session.run("mypy", "--strict", *(str(folder) for folder in pack.glob("goal_drift_*")))
@@ -142,18 +142,19 @@ def local_model(session: nox.Session) -> None:
     for folder in (runs, tapes, replayed):
         shutil.rmtree(folder, ignore_errors=True)
     suite, first = "examples/local_model", "examples/local_model/test_local_model.py"
-    asked = f"python -m pytest --drift-seeds 5 -v --drift-runs-dir {runs}"
+    # pytest takes the value of an option that it does not know yet for a path, and looks for its settings there: "=".
+    asked = f"python -m pytest --drift-seeds=5 -v --drift-runs-dir={runs}"
     session.run(
         "python", "examples/local_model/serve.py", "run", "--", "sh", "-c",
-        f'echo "$GOAL_DRIFT_LOCAL_MODEL_URL" >{address} && {asked} {first} --drift-record {tapes} '
+        f'echo "$GOAL_DRIFT_LOCAL_MODEL_URL" >{address} && {asked} {first} --drift-record={tapes} '
         f"&& {asked} {suite} --ignore={first}",
     )  # fmt: skip
     session.run("goal-drift", "report", str(runs), "--group")
     session.run("goal-drift", "verify", str(runs))
     url = address.read_text(encoding="utf-8").strip()
     session.run(
-        "python", "-m", "pytest", first, "--drift-seeds", "5", "--drift-replay", str(tapes),
-        "--drift-runs-dir", str(replayed), env={"GOAL_DRIFT_LOCAL_MODEL_URL": url},
+        "python", "-m", "pytest", first, "--drift-seeds=5", f"--drift-replay={tapes}",
+        f"--drift-runs-dir={replayed}", env={"GOAL_DRIFT_LOCAL_MODEL_URL": url},
     )  # fmt: skip
     session.run("goal-drift", "verify", str(replayed))
 
@@ -163,7 +164,7 @@ def taped(session: nox.Session) -> None:
     """Run a suite from its committed tapes: no model, no network."""
     session.install(".")
     runs = str(Path(session.create_tmp()) / "runs")
-    session.run("python", "-m", "pytest", "examples/taped_agent", "--drift-runs-dir", runs)
+    session.run("python", "-m", "pytest", "examples/taped_agent", f"--drift-runs-dir={runs}")
     session.run("goal-drift", "verify", runs)
 
 
