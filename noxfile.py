@@ -42,7 +42,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    session.install("mypy>=1.18", "-e", ".[openai,otel]")
+    session.install("mypy>=1.18", "-e", ".[openai,otel,report]")
     session.run("mypy")
     for pack in PACKS:
         session.run("mypy", "--strict", *(str(folder) for folder in pack.glob("goal_drift_*")))

@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.scripts.arguments import add_baselines_dir, add_limits, parse_limits, runs_at
-from goal_drift_gym.scripts.output import add_format, as_json, note, one_of, safe, say, table
+from goal_drift_gym.scripts.output import add_format, as_json, note, one_of, say, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         as_json({"path": str(path)})
     else:
-        say(safe(path))
+        say(printable(path))
     return 0
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.scripts.arguments import add_limits, comma_list, parse_limits
-from goal_drift_gym.scripts.output import Progress, add_format, as_json, counted, note, one_of, safe, say, table
+from goal_drift_gym.scripts.output import Progress, add_format, as_json, counted, note, one_of, say, table
 
 if TYPE_CHECKING:
     from goal_drift_gym.testing.report import CheckReport
@@ -118,7 +119,7 @@ def _print(report: CheckReport, *, brief: bool) -> None:
         table(["check", "result", "cases", "failed", "seconds"], rows)
         say()
     for line in str(report).splitlines():
-        say(safe(line))
+        say(printable(line))
     idle = [one.name for one in report.results if one.status == "idle"]
     if idle:
         note(f"{report.scenario}: nothing to look at for {', '.join(idle)}")
@@ -164,9 +165,9 @@ def _prove(args: argparse.Namespace) -> int:
         say()
         say(f"{len(caught) - len(missed)} of {len(caught)} planted faults caught by the check meant for them")
         for report in controls:
-            say(safe(f"correct {str(report).splitlines()[0]}"))
+            say(printable(f"correct {str(report).splitlines()[0]}"))
             for line in str(report).splitlines()[1:]:
-                say(safe(line))
+                say(printable(line))
     return 1 if missed or not all(report.ok for report in controls) else 0
 
 

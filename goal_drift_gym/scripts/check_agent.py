@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from goal_drift_gym.scripts.output import as_json, safe, say
+from goal_drift_gym.core.printable import printable
+from goal_drift_gym.scripts.output import as_json, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     for check in checks:
         say(f"{check.status:<14} {check.name}: {check.asks}")
         if check.detail:
-            say(f"{'':<14} {safe(check.detail)}")
+            say(f"{'':<14} {printable(check.detail)}")
     say()
     say(f"{len(checks)} checks, {len(failed)} failed")
     return 1 if failed else 0

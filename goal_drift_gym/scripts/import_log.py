@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.scripts.arguments import add_runs_dir, comma_list
-from goal_drift_gym.scripts.output import add_format, as_json, counted, safe, say
+from goal_drift_gym.scripts.output import add_format, as_json, counted, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         as_json({"runs": paths})
     else:
-        say(f"{counted(len(paths), 'run')} in {safe(args.runs_dir)}")
+        say(f"{counted(len(paths), 'run')} in {printable(args.runs_dir)}")
     return 0
 
 

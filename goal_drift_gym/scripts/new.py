@@ -9,7 +9,8 @@ import argparse
 import shlex
 from pathlib import Path
 
-from goal_drift_gym.scripts.output import safe, say
+from goal_drift_gym.core.printable import printable
+from goal_drift_gym.scripts.output import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
 
     made = new_scenario(args.name, directory=Path(args.directory), title=args.title)
     names = made.names
-    say(f"made {safe(made.path)}: scenario {names.id}, class {names.class_name}, package {names.package}")
+    say(f"made {printable(made.path)}: scenario {names.id}, class {names.class_name}, package {names.package}")
     for file in made.files:
-        say(f"  {safe(file)}")
+        say(f"  {printable(file)}")
     say("next:")
-    say(f"  pip install -e {safe(shlex.quote(str(made.path)))}")
+    say(f"  pip install -e {printable(shlex.quote(str(made.path)))}")
     say(f"  goal-drift check {names.id}")
     return 0

@@ -10,28 +10,13 @@ import csv
 import io
 import json
 import sys
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from goal_drift_gym.core.errors import did_you_mean
+from goal_drift_gym.core.printable import printable
 
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _BAR = 24
-
-
-def safe(value: Any) -> str:
-    r"""Return text with everything escaped that could move a cursor, hide text or break a line.
-
-    >>> safe("a\x1b[31mb\n")
-    'a\\x1b[31mb\\n'
-    """
-    text = value if isinstance(value, str) else str(value)
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        _escaped(character) if unicodedata.category(character) in _UNSAFE else character for character in text
-    )
 
 
 def cell(value: Any) -> str:
@@ -45,7 +30,7 @@ def cell(value: Any) -> str:
         return f"{round(value, 4) + 0.0:.4f}"
     if isinstance(value, list):
         return ", ".join(cell(item) for item in value) or "-"
-    return safe(value)
+    return printable(value)
 
 
 def say(text: str = "") -> None:
@@ -55,7 +40,7 @@ def say(text: str = "") -> None:
 
 def note(text: str) -> None:
     """Print a line to stderr."""
-    _write(sys.stderr, safe(text) + "\n")
+    _write(sys.stderr, printable(text) + "\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -135,7 +120,7 @@ class Progress:
         self._done += 1
         if self._live:
             filled = _BAR * self._done // self._total
-            text = f"[{'#' * filled}{'-' * (_BAR - filled)}] {self._done}/{self._total} {safe(what)}"[:78]
+            text = f"[{'#' * filled}{'-' * (_BAR - filled)}] {self._done}/{self._total} {printable(what)}"[:78]
             _write(sys.stderr, "\r" + text.ljust(self._width))
             self._width = len(text)
         elif self._done == self._total or self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
@@ -145,10 +130,6 @@ class Progress:
         """Leave the line free for what comes next."""
         if self._live and self._width:
             _write(sys.stderr, "\r" + " " * self._width + "\r")
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _line(values: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.scripts.arguments import runs_at
-from goal_drift_gym.scripts.output import add_format, as_json, note, safe, say, table
+from goal_drift_gym.scripts.output import add_format, as_json, note, say, table
 
 if TYPE_CHECKING:
     from goal_drift_gym.eval.power import Plan, Showing
@@ -148,9 +149,9 @@ def _print(
     args: argparse.Namespace, limit: float, measured: Measured | None, sd: float, plan: Plan, showing: list[Showing]
 ) -> None:
     if measured is not None:
-        say(f"{safe(measured.key.title)}: {args.metric} has mean {measured.mean:.3g} over {measured.n} seeds")
+        say(f"{printable(measured.key.title)}: {args.metric} has mean {measured.mean:.3g} over {measured.n} seeds")
     kind = "assumed" if measured is None else "measured"
-    say(f"metric {safe(args.metric)}, limit {limit:g}, {kind} sd over seeds {sd:.3g}")
+    say(f"metric {printable(args.metric)}, limit {limit:g}, {kind} sd over seeds {sd:.3g}")
     needed = "more than 10,000" if plan.seeds is None else str(plan.seeds)
     say(f"a true mean of {args.change:g} FAILs with {plan.power:.0%} power at {needed} seeds")
     say(f"nothing can PASS below {plan.clean_seeds} seeds without a collapse")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.scripts.budgets import not_run_as_json, say_spending, spent
-from goal_drift_gym.scripts.output import Progress, as_json, counted, note, safe, say, table
+from goal_drift_gym.scripts.output import Progress, as_json, counted, note, say, table
 from goal_drift_gym.scripts.tapes import finish_session
 from goal_drift_gym.scripts.verdicts import print_verdict, worst_run
 
@@ -72,7 +73,7 @@ def _print(looked: Looked, planned: int, args: argparse.Namespace) -> None:
             print_verdict(group.key.title, group.verdict, group.runs, width=width)
     say()
     ran = len(looked.sweep.runs)
-    say(f"{counted(ran, 'run')} in {safe(args.runs_dir)}; {looked.saved} of {planned} planned were not needed")
+    say(f"{counted(ran, 'run')} in {printable(args.runs_dir)}; {looked.saved} of {planned} planned were not needed")
 
 
 def _row(group: LookedGroup) -> list[Any]:

@@ -9,8 +9,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.scripts.arguments import add_runs_dir, comma_list, one_run
-from goal_drift_gym.scripts.output import counted, one_of, safe, say
+from goal_drift_gym.scripts.output import counted, one_of, say
 
 if TYPE_CHECKING:
     from goal_drift_gym.testing.report import Finding
@@ -72,13 +73,13 @@ def _print(report: StressReport) -> None:
         f"{report.seconds:.1f} s"
     )
     if report.finding is None:
-        say(f"{safe(report.scenario)}: nothing found ({done})")
+        say(f"{printable(report.scenario)}: nothing found ({done})")
         return
-    say(f"{safe(report.scenario)}: BROKEN after {counted(report.calls_needed or 0, 'call')} ({done})")
+    say(f"{printable(report.scenario)}: BROKEN after {counted(report.calls_needed or 0, 'call')} ({done})")
     for line in report.way[1:]:
-        say(f"  {safe(line)}")
+        say(f"  {printable(line)}")
     _print_finding(report.finding)
-    say(f"saved as {safe(str(report.run))}")
+    say(f"saved as {printable(str(report.run))}")
 
 
 def _replay(path: str) -> int:
@@ -86,13 +87,13 @@ def _replay(path: str) -> int:
 
     finding = replay_failure(one_run(path).path)
     if finding is None:
-        say(f"{safe(path)}: nothing found any more")
+        say(f"{printable(path)}: nothing found any more")
         return 0
-    say(f"{safe(path)}: BROKEN still")
+    say(f"{printable(path)}: BROKEN still")
     _print_finding(finding)
     return 1
 
 
 def _print_finding(finding: Finding) -> None:
     for line in str(finding).splitlines():
-        say(f"  {safe(line)}")
+        say(f"  {printable(line)}")

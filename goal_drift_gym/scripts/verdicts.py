@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from goal_drift_gym.scripts.output import safe, say
+from goal_drift_gym.core.printable import printable
+from goal_drift_gym.scripts.output import say
 
 if TYPE_CHECKING:
     from goal_drift_gym.core.rundir import Run
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def print_verdict(title: str, verdict: Verdict, runs: Sequence[Run], *, width: int) -> None:
     """Print a verdict, and how to look at the worst seed unless all is well."""
-    say(safe(title))
+    say(printable(title))
     ascii_only = not _writes(sys.stdout, "\u2265\u2264")
     for line in verdict.to_text(width=width - 2, ascii_only=ascii_only).splitlines():
         say(f"  {line}" if line else "")
@@ -31,10 +32,10 @@ def print_verdict(title: str, verdict: Verdict, runs: Sequence[Run], *, width: i
         return
     onset = found["onset"]
     said = "" if onset is None else f": {onset['sentence']}"
-    for line in textwrap.wrap(f"worst seed {found['seed']}{safe(said)}", width - 2, break_long_words=False):
+    for line in textwrap.wrap(f"worst seed {found['seed']}{printable(said)}", width - 2, break_long_words=False):
         say(f"  {line}")
-    say(f"    replay  {safe(found['replay'])}")
-    say(f"    look    {safe(found['look'])}")
+    say(f"    replay  {printable(found['replay'])}")
+    say(f"    look    {printable(found['look'])}")
 
 
 def worst_run(verdict: Verdict, runs: Sequence[Run]) -> dict[str, Any] | None:

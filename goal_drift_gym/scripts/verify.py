@@ -9,8 +9,9 @@ import argparse
 
 import msgspec
 
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.scripts.arguments import add_runs, runs_at
-from goal_drift_gym.scripts.output import add_format, as_json, counted, safe, say
+from goal_drift_gym.scripts.output import add_format, as_json, counted, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         answers.append(answer)
         if args.format == "table":
             word = {"ok": "ok", "different": "DIFFERENT", "unverified": "NOT VERIFIED"}[answer.status]
-            say(f"{safe(answer.path)}: {word}" + (f" ({safe(answer.detail)})" if answer.detail else ""))
+            say(f"{printable(answer.path)}: {word}" + (f" ({printable(answer.detail)})" if answer.detail else ""))
     if args.format == "json":
         as_json(msgspec.to_builtins(answers))
     counts = {status: sum(1 for answer in answers if answer.status == status) for status in ("different", "unverified")}

@@ -3,11 +3,12 @@ import io
 import unicodedata
 
 from goal_drift_gym.agents.reference import REFERENCE_AGENTS
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.rundir import find_runs
 from goal_drift_gym.eval.limits import metric_names
 from goal_drift_gym.eval.metrics import compute_metrics
 from goal_drift_gym.scenarios.discovery import scenario_entries
-from goal_drift_gym.scripts.output import cell, safe
+from goal_drift_gym.scripts.output import cell
 
 
 def test_scenarios_come_with_version_and_tools(cli):
@@ -137,7 +138,7 @@ def test_a_torn_run_is_shown_and_said_to_be_torn(cli):
 
 
 def test_safe_escapes_what_moves_cursors_and_keeps_letters():
-    assert safe("a\x1b\r\n\u202e\x85\ud800é") == "a\\x1b\\r\\n\\u202e\\x85\\ud800é"
+    assert printable("a\x1b\r\n\u202e\x85\ud800é") == "a\\x1b\\r\\n\\u202e\\x85\\ud800é"
 
 
 def test_cells_tell_none_zero_and_negative_zero():

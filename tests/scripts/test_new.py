@@ -11,9 +11,9 @@ import pytest
 
 from goal_drift_gym import scaffolding
 from goal_drift_gym.core.errors import GoalDriftError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.protocol import Scenario
 from goal_drift_gym.scenarios.discovery import conditions_of, find_scenario
-from goal_drift_gym.scripts.output import safe
 
 TEMPLATE = Path(__file__).parents[2] / "scenarios" / "_template"
 
@@ -163,7 +163,7 @@ def test_a_name_that_cannot_be_used_is_refused_and_nothing_is_written(cli, place
 
     assert answer.code == 2
     assert reason in answer.err
-    assert safe(repr(name)) in answer.err
+    assert printable(repr(name)) in answer.err
     assert files_in(place) == before
 
 

@@ -1,0 +1,44 @@
+r"""Text that is safe to show, whoever wrote it: no moved cursor, no hidden text, none that runs backwards.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def printable(value: Any, *, keep: str = "") -> str:
+    r"""Return a text in which every character that is not seen as itself is escaped as Python writes it.
+
+    Escaped are control characters, among them those that begin a terminal sequence, characters that set the direction
+    of writing, lone surrogates, and code points without a character.
+
+    Parameters
+    ----------
+    value
+        Any value; what is no text is shown as `str` gives it.
+    keep
+        Control characters to leave alone, such as `"\n\t"`.
+
+    Examples
+    --------
+    >>> printable("a\x1b[31mb\n")
+    'a\\x1b[31mb\\n'
+    >>> printable("two\nlines\u202e", keep="\n")
+    'two\nlines\\u202e'
+    """
+    text = value if isinstance(value, str) else str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        _escaped(character) if character not in keep and unicodedata.category(character) in _UNSAFE else character
+        for character in text
+    )
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
