@@ -13,6 +13,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 COMMANDS = {
     "list": ("listing", "scenarios, conditions, reference agents, metrics"),
@@ -72,15 +73,7 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         note(f"goal-drift: there is no command {name!r}; {did_you_mean(name, COMMANDS)}")
         return 2
-    module_name, summary = COMMANDS[name]
-    module = importlib.import_module(f"goal_drift_gym.scripts.{module_name}")
-    parser = argparse.ArgumentParser(
-        prog=f"goal-drift {name}",
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=_EXIT_CODES,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
+    module, parser = command(name)
     try:
         code: int = module.run(parser.parse_args(arguments[1:]))
     except UsageError as error:
@@ -90,6 +83,20 @@ def _run(arguments: list[str]) -> int:
         note(f"goal-drift {name}: {error}")
         return 3
     return code
+
+
+def command(name: str) -> tuple[ModuleType, argparse.ArgumentParser]:
+    """Return the module of a command and the parser of its arguments."""
+    module_name, summary = COMMANDS[name]
+    module = importlib.import_module(f"goal_drift_gym.scripts.{module_name}")
+    parser = argparse.ArgumentParser(
+        prog=f"goal-drift {name}",
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=_EXIT_CODES,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return module, parser
 
 
 def _overview(arguments: list[str]) -> int:

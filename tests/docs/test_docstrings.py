@@ -13,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = ("goal_drift_gym", "goal_drift_gym.testing", "pytest_goal_drift")
-SOURCES = [file for package in ("goal_drift_gym", "pytest_goal_drift") for file in sorted((ROOT / package).rglob("*.py"))]
+SOURCES = [
+    file for package in ("goal_drift_gym", "pytest_goal_drift") for file in sorted((ROOT / package).rglob("*.py"))
+]
 
 
 def module_of(file: Path) -> str:
