@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from goal_drift_gym.core.condition import parse_condition_text
+from goal_drift_gym.scripts.main import COMMANDS
+from goal_drift_gym.scripts.main import command as command_named
+from pytest_goal_drift.options import FLAGS, SESSION_FLAGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -80,6 +84,7 @@ def steps(text: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
     for language, title, body in FENCE.findall(text):
         if title:
             file = folder / title
+            file.parent.mkdir(parents=True, exist_ok=True)
             before = file.read_text(encoding="utf-8") if file.exists() else ""
             if language == "diff":
                 old, new = sides(body)
@@ -142,6 +147,42 @@ def test_condition_snippets_are_valid(document: Path) -> None:
     for body in blocks(document, "toml"):
         if "entry-points" not in body:
             parse_condition_text(body, name="snippet", where=document.name)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_the_text_have_arguments_that_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    said = [*re.findall(r"`(goal-drift [^`]+)`", text), *re.findall(r"^(?:\$ )?(goal-drift .+)$", text, re.MULTILINE)]
+
+    for line in said:
+        _, name, *arguments = shlex.split(re.split(r";|\|\||  ", line)[0])
+        if "..." not in line and re.fullmatch("[a-z][a-z-]*", name):
+            assert known_arguments(name, arguments) == [], f"{document.name}: {line}"
+
+
+def known_arguments(name: str, arguments: list[str]) -> list[str]:
+    """Return the flags that a command does not have; those before which there is no command are none of its."""
+    parser = command_named(name)[1]
+    return [flag for flag in arguments if flag.startswith("--") and flag not in parser._option_string_actions]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_options_in_the_text_exist(document: Path) -> None:
+    said = set(re.findall(r"--drift-[a-z]+(?:-[a-z]+)*", document.read_text(encoding="utf-8")))
+
+    assert said <= {*FLAGS, *SESSION_FLAGS}
+
+
+def test_every_option_is_explained_on_the_page_of_the_plugin() -> None:
+    text = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
+
+    assert [flag for flag in (*FLAGS, *SESSION_FLAGS) if f"`{flag}" not in text] == []
+
+
+def test_every_command_is_explained_on_some_page() -> None:
+    text = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+
+    assert [name for name in COMMANDS if f"goal-drift {name}" not in text] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
