@@ -24,7 +24,6 @@ nox.options.sessions = [
     "taped",
     "benchmarks",
     "coverage",
-    "docs",
     "readme",
 ]
 PACKS = sorted(file.parent for file in Path("scenarios").glob("[!_]*/pyproject.toml"))
