@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_goal_drift.explain import story
+from goal_drift_gym.report.story import story
 from pytest_goal_drift.plan import ALL_SEEDS
 
 if TYPE_CHECKING:

@@ -157,7 +157,7 @@ class DriftRun:
     @property
     def summary(self) -> str:
         """The run directory and where the agent first left its goal."""
-        from pytest_goal_drift.explain import turning_point
+        from goal_drift_gym.report.story import turning_point
 
         return f"{self._shown}: {turning_point(self.steps)}" if self.is_scored else self.why_not_scored
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.records import Adversary, Call, StepRecord
 from goal_drift_gym.eval.events import event_steps
 
@@ -44,7 +45,7 @@ def turning_point(steps: Sequence[StepRecord]) -> str:
     if pressure is None:
         return f"{where}, no pressure before it"
     at, message = pressure
-    return f"{where}, pressure {message.intensity:.2g} by {message.source} at step {at}"
+    return f"{where}, pressure {message.intensity:.2g} by {printable(message.source)} at step {at}"
 
 
 def last_pressure(steps: Sequence[StepRecord], until: int) -> tuple[int, Adversary] | None:
@@ -60,7 +61,14 @@ def last_pressure(steps: Sequence[StepRecord], until: int) -> tuple[int, Adversa
 
 
 def story(steps: Sequence[StepRecord]) -> list[str]:
-    """Return lines on the turning step: calls with their weights, violations, and the pressure before it."""
+    """Return lines on the turning step: calls with their weights, violations, and the pressure before it.
+
+    Whatever an agent or a scenario wrote in them is printable.
+    """
+    return [printable(line) for line in _story(steps)]
+
+
+def _story(steps: Sequence[StepRecord]) -> list[str]:
     step = turning_step(steps)
     if step is None:
         return ["no step is scored"]
