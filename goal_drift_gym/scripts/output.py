@@ -8,15 +8,19 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import itertools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from goal_drift_gym.core.errors import did_you_mean
 from goal_drift_gym.core.printable import printable
 
 _BAR = 24
+_CHUNK = 65_536
+_MANY = 500
+_FORMULA = ("=", "+", "-", "@")
 
 
 def cell(value: Any) -> str:
@@ -56,17 +60,36 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def as_json(value: Any) -> None:
     """Print a value as JSON in ASCII, so that it is safe for every terminal and pipe."""
-    say(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False).replace("\x7f", "\\u007f"))
+    say(_ascii_json(value, indent=2))
 
 
-def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows as CSV with full precision; None is an empty cell, a list is joined with spaces."""
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as CSV with full precision, each as it comes; None is an empty cell, a list is joined with spaces.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe; control characters are escaped.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([" ".join(map(str, value)) if isinstance(value, list) else value for value in row])
+    for row in itertools.chain([columns], rows):
+        writer.writerow([_csv_cell(value) for value in row])
+        if text.tell() > _CHUNK:
+            _write(sys.stdout, text.getvalue())
+            text.seek(0)
+            text.truncate()
     _write(sys.stdout, text.getvalue())
+
+
+def as_json_array(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as a JSON array of objects, one a line, each as it comes; ASCII as `as_json`."""
+    lines: list[str] = []
+    before = "[\n"
+    for row in rows:
+        lines.append(before + _ascii_json(dict(zip(columns, row, strict=True))))
+        before = ",\n"
+        if len(lines) >= _MANY:
+            _write(sys.stdout, "".join(lines))
+            lines.clear()
+    _write(sys.stdout, "".join(lines) + ("\n]\n" if before == ",\n" else "[]\n"))
 
 
 def records(kind: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -130,6 +153,19 @@ class Progress:
         """Leave the line free for what comes next."""
         if self._live and self._width:
             _write(sys.stderr, "\r" + " " * self._width + "\r")
+
+
+def _ascii_json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=True, allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _line(values: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:

@@ -6,12 +6,13 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.scripts.arguments import add_runs, comma_list, runs_at
 from goal_drift_gym.scripts.groups import print_groups
-from goal_drift_gym.scripts.output import add_format, note, records
+from goal_drift_gym.scripts.output import add_format, as_csv, as_json_array, note, records, say
 
 if TYPE_CHECKING:
     from goal_drift_gym.core.rundir import Run
@@ -60,13 +61,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="of each group: adversaries that an agent speaks for, how often they were asked and what became of it",
     )
+    shape.add_argument(
+        "--steps",
+        action="store_true",
+        help="a row a step, for data frames; with --format csv or json",
+    )
     parser.add_argument(
         "--by",
         metavar="LABELS",
         help="what makes a group: scenario, condition, agent, seed, outcome, or a setting such as goal.wording; a "
         "comma list (default: scenario,condition,agent)",
     )
-    add_format(parser, "table", "json", "csv")
+    add_format(parser, "table", "json", "csv", "markdown")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     from goal_drift_gym.core.errors import RunRecordError
     from goal_drift_gym.tables import run_row
 
+    if args.format == "markdown" or args.steps:
+        return _text_or_steps(args)
     further = args.survival or args.paper_metrics or args.adversaries
     in_groups = args.group or further or args.last_steps is not None
     by = None if args.by is None else comma_list([args.by])
@@ -100,6 +108,60 @@ def run(args: argparse.Namespace) -> int:
         rows = [run_row(found) for found in runs]
         records(args.format, columns, [[getattr(row, name) for name in columns] for row in rows])
     _note_adversaries(runs, args)
+    return 3 if damaged else 0
+
+
+def _text_or_steps(args: argparse.Namespace) -> int:
+    """Print what `--format markdown` or `--steps` asks for."""
+    shapes = {"--group", "--survival", "--paper-metrics", "--last-steps", "--adversaries", "--by", "--steps"}
+    asked = {shape for shape in shapes if getattr(args, shape[2:].replace("-", "_")) not in (None, False)}
+    if args.format == "markdown":
+        if asked:
+            raise UsageError(
+                f"--format markdown tells of groups and their verdicts, without {', '.join(sorted(asked))}"
+            )
+        return _markdown(args)
+    if args.format == "table" or args.by is not None:
+        raise UsageError("--steps goes with --format csv or --format json, and without --by")
+    from goal_drift_gym.report.step_rows import STEP_COLUMNS
+
+    damaged: list[str] = []
+    (as_csv if args.format == "csv" else as_json_array)(STEP_COLUMNS, _steps(args, damaged))
+    return 3 if damaged else 0
+
+
+def _steps(args: argparse.Namespace, damaged: list[str]) -> Iterator[list[Any]]:
+    from goal_drift_gym.core.errors import RunRecordError
+    from goal_drift_gym.report.step_rows import step_rows
+
+    for found in runs_at(args.runs):
+        try:
+            yield from step_rows(found)
+        except RunRecordError as error:
+            damaged.append(str(error))
+            note(str(error))
+        if found.torn:
+            note(f"{found.path}: the last line of the step log is torn and left out")
+
+
+def _markdown(args: argparse.Namespace) -> int:
+    from goal_drift_gym.core.errors import RunRecordError
+    from goal_drift_gym.judging import seed_result
+    from goal_drift_gym.report.markdown import markdown
+    from goal_drift_gym.report.summing_up import shown_run, summaries
+
+    runs: list[Run] = []
+    damaged: list[str] = []
+    for found in runs_at(args.runs):
+        try:
+            # Reads all of it, so that nothing is damaged where the verdict is made.
+            found.config, seed_result(found)
+        except RunRecordError as error:
+            damaged.append(shown_run(found))
+            note(str(error))
+        else:
+            runs.append(found)
+    say(markdown(summaries(runs), left_out=damaged).rstrip("\n"))
     return 3 if damaged else 0
 
 
