@@ -24,6 +24,7 @@ nox.options.sessions = [
     "taped",
     "benchmarks",
     "coverage",
+    "docs",
     "readme",
 ]
 PACKS = sorted(file.parent for file in Path("scenarios").glob("[!_]*/pyproject.toml"))
@@ -204,7 +205,9 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation site; every warning is an error, and so is a reference that leads nowhere."""
-    session.install(".[report]", "sphinx>=9.1,<10", "myst-parser>=5,<6", "furo>=2025.12.19")
+    session.install(
+        ".[report]", "sphinx>=9.0,<10", "myst-parser>=5,<6", "furo>=2025.12.19",
+    )  # fmt: skip
     site = session.posargs[0] if session.posargs else str(Path(session.create_tmp()) / "site")
     session.run("sphinx-build", "--fail-on-warning", "--nitpicky", "--fresh-env", "-b", "html", "docs", site)
 

@@ -108,7 +108,7 @@ def documented(path: str) -> Iterator[str]:
     value = getattr(importlib.import_module(module), name)
     if inspect.isclass(value):
         kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
-        inside = ["   :members:"]
+        inside = ["   :members:"] + ["   :show-inheritance:"] * issubclass(value, BaseException)
     else:
         kind, inside = ("autofunction" if inspect.isroutine(value) else "autodata"), []
     yield from ("```{eval-rst}", f".. {kind}:: {path}", *inside, "```", "")
