@@ -23,7 +23,7 @@ EXTRA = "report"
 _NARROW = {"width": 380, "height": 230}
 
 
-def page(template: str, *, script: str | None = None, **values: Any) -> str:
+def page(template: str, *, script: str | None = None, sheet: str | None = None, **values: Any) -> str:
     """Return a page.
 
     Everything a template shows is escaped and made printable, whoever wrote it; only what this package draws is
@@ -36,6 +36,8 @@ def page(template: str, *, script: str | None = None, **values: Any) -> str:
         Name of a template in `templates/`, which extends `base.html`.
     script
         Name of the page's script in `templates/`; None for a page without.
+    sheet
+        Name of a style sheet in `templates/` that the page needs beside that of all pages.
     **values
         What the template shows.
 
@@ -44,7 +46,7 @@ def page(template: str, *, script: str | None = None, **values: Any) -> str:
     MissingExtra
         If Jinja2 is not installed.
     """
-    styles = chart_styles() + _file("page.css")
+    styles = chart_styles() + _file("page.css") + ("" if sheet is None else _file(sheet))
     code = None if script is None else _file(script)
     allowed = {"style": _hash(styles), "script": "'none'" if code is None else _hash(code)}
     return _environment().get_template(template).render(styles=styles, code=code, allowed=allowed, **values)

@@ -66,6 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a row a step, for data frames; with --format csv or json",
     )
+    shape.add_argument(
+        "--html",
+        nargs="?",
+        const="",
+        metavar="PATH",
+        help="write a page instead: of one run a file, of several a folder (default: below artifacts)",
+    )
     parser.add_argument(
         "--by",
         metavar="LABELS",
@@ -76,10 +83,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table asked for; 3 when a run could not be read or, with --last-steps, was not scored."""
+    """Print the table or write the page asked for; 3 when a run could not be read or, with --last-steps, not scored."""
     from goal_drift_gym.core.errors import RunRecordError
     from goal_drift_gym.tables import run_row
 
+    if args.html is not None:
+        from goal_drift_gym.scripts.report_html import write_pages
+
+        return write_pages(args.runs, args.html)
     if args.format == "markdown" or args.steps:
         return _text_or_steps(args)
     further = args.survival or args.paper_metrics or args.adversaries
