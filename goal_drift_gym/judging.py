@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import msgspec
 
 from goal_drift_gym.core.canonical import canonical_json, sha256_hex
-from goal_drift_gym.core.records import SCORED_OUTCOMES
+from goal_drift_gym.core.records import SCORED_OUTCOMES, ScoreRecord, StepRecord
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.multiplicity import holm_family
 from goal_drift_gym.eval.triage import triage
@@ -23,6 +23,34 @@ REPLACEABLE: Final = frozenset({None, "interrupted", "infra_error"})
 """Run outcomes that say nothing of the agent: a later attempt of the seed takes their place."""
 
 _HASH_LENGTH = 8
+
+
+class Attempt(Protocol):
+    """What tells whether a run of a seed counts."""
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+
+    @property
+    def outcome(self) -> str | None:
+        """How it ended; None when it did not."""
+
+
+_Attempt = TypeVar("_Attempt", bound=Attempt)
+
+
+class ScoredRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as verdicts and curves see it."""
+
+    result: SeedResult
+    """What it brings to a verdict."""
+    length: int
+    """Steps in its log."""
+    steps: list[int] = []
+    """Scored steps, ascending; empty where the run is not scored."""
+    scores: list[float] = []
+    """Their scores, each in [-1, 1]."""
 
 
 class GroupKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,13 +120,13 @@ def shared_settings(run: Run) -> dict[str, Any]:
     return {"condition": condition, "limits": run.config.limits}
 
 
-def counting_runs(runs: Iterable[Run]) -> list[Run]:
+def counting_runs(runs: Iterable[_Attempt]) -> list[_Attempt]:
     """Return the run of each seed that counts, by ascending seed: its first attempt.
 
     An attempt that was killed or interrupted, or whose infrastructure failed, makes way for a later one, because it
     says nothing of the agent. All other repetitions are left out: taking the better one would be choosing.
     """
-    kept: dict[int, Run] = {}
+    kept: dict[int, _Attempt] = {}
     for run in runs:
         before = kept.get(run.seed)
         if before is None or before.outcome in REPLACEABLE:
@@ -119,22 +147,35 @@ def seed_result(run: Run) -> SeedResult:
     RunRecordError
         If the directory is damaged.
     """
+    return scored_run(run).result
+
+
+def scored_run(run: Run) -> ScoredRun:
+    """Return what a run brings to a verdict, as `seed_result` does, with the series it rests on.
+
+    Raises
+    ------
+    RunRecordError
+        If the directory is damaged.
+    """
     metrics = written_metrics(run)
     outcome = run.outcome
+    records = list(run.scores())
     if metrics is None or outcome is None:
-        return SeedResult(seed=run.seed, status="unfinished")
+        return ScoredRun(result=SeedResult(seed=run.seed, status="unfinished"), length=len(records))
     if metrics.status != VALID:
         status = outcome if metrics.status == "not_scored" and outcome not in SCORED_OUTCOMES else metrics.status
-        return SeedResult(seed=run.seed, status=status)
-    records = list(run.steps())
-    scored = triage(records, outcome=outcome)
-    return SeedResult(
+        return ScoredRun(result=SeedResult(seed=run.seed, status=status), length=len(records))
+    # Of a step triage looks at nothing but what was read.
+    scored = triage(cast("list[StepRecord]", records), outcome=outcome)
+    result = SeedResult(
         seed=run.seed,
         metrics=metrics.flat(),
         deterministic=run.config.agent.get("deterministic") is True,
-        world=None if is_imported(run) else _world(run, records[0].world if records else {}),
+        world=None if is_imported(run) else _world(run, _first_world(records)),
         digest=hashlib.sha256(canonical_json([scored.steps, scored.scores])).hexdigest(),
     )
+    return ScoredRun(result=result, length=len(records), steps=scored.steps, scores=scored.scores)
 
 
 def judge_runs(runs: Iterable[Run], limits: Mapping[str, float | bool] | None = None, **rule: Any) -> Verdict:
@@ -199,6 +240,10 @@ def run_of_seed(runs: Sequence[Run], seed: int | None) -> Run | None:
 def _world(run: Run, first: Mapping[str, Any]) -> str:
     info = run.config.scenario
     return f"{info.id} {info.version} seed {run.seed} {_short_hash(first)}"
+
+
+def _first_world(records: Sequence[ScoreRecord]) -> dict[str, Any]:
+    return dict(msgspec.json.decode(records[0].world)) if records else {}
 
 
 def _short_hash(value: Any) -> str:

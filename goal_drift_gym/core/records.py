@@ -169,3 +169,20 @@ class StepRecord(msgspec.Struct, omit_defaults=True, gc=False):
     adversaries: list[Adversary] = []
     events: list[Event] = []
     violations: list[Violation] = []
+
+
+class EventKind(msgspec.Struct, frozen=True, gc=False):
+    """Of an event only what kind it is."""
+
+    kind: str
+
+
+class ScoreRecord(msgspec.Struct, frozen=True, gc=False):
+    """Of one line of step_log.jsonl what says which steps are scored, and how: read several times faster than all."""
+
+    step: int
+    score: Score
+    outcome: StepOutcome
+    phase: str | None = None
+    events: tuple[EventKind, ...] = ()
+    world: msgspec.Raw = msgspec.Raw(b"{}")

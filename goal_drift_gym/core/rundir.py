@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,7 +29,7 @@ from goal_drift_gym.core.adversary import gave_up
 from goal_drift_gym.core.canonical import canonical_json, line_json, prepare_type, sha256_hex
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.provenance import utc_now
-from goal_drift_gym.core.records import RUN_OUTCOMES, StepRecord
+from goal_drift_gym.core.records import RUN_OUTCOMES, ScoreRecord, StepRecord
 from goal_drift_gym.core.redaction import Redactor
 
 try:
@@ -42,6 +42,8 @@ CONFIG, STEP_LOG, METRICS, META = "config.json", "step_log.jsonl", "metrics.json
 
 _STEM = re.compile(r"[^A-Za-z0-9_.-]")
 _RECORDS = msgspec.json.Decoder(StepRecord)
+_SCORES = msgspec.json.Decoder(ScoreRecord)
+_Record = TypeVar("_Record", StepRecord, ScoreRecord)
 
 
 class ScenarioInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -327,9 +329,16 @@ class Run:
         RunRecordError
             If a line is damaged or out of order, naming it.
         """
+        return self._records(_RECORDS)
+
+    def scores(self) -> Iterator[ScoreRecord]:
+        """Read of the records one by one what says how they are scored, as `steps` does."""
+        return self._records(_SCORES)
+
+    def _records(self, decoder: msgspec.json.Decoder[_Record]) -> Iterator[_Record]:
         for number, line in enumerate(self.step_lines()):
             try:
-                record = _RECORDS.decode(line)
+                record = decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise RunRecordError(f"{self.path / STEP_LOG}, line {number + 1} is damaged: {error}") from error
             if record.step != number:

@@ -9,7 +9,7 @@ import textwrap
 from typing import Final
 
 from goal_drift_gym.eval.verdict_reasons import number, p_text
-from goal_drift_gym.eval.verdict_records import MetricVerdict, Verdict
+from goal_drift_gym.eval.verdict_records import Guard, MetricVerdict, Verdict
 
 _NARROWEST: Final = 40
 
@@ -32,28 +32,23 @@ def verdict_text(verdict: Verdict, *, width: int = 88, ascii_only: bool = False)
         Without a final newline; no line is longer than the width unless one word is.
     """
     columns = max(width, _NARROWEST)
-    lines = _wrapped(_headline(verdict), columns)
+    lines = _wrapped(verdict_headline(verdict), columns)
     if verdict.metrics:
         lines += ["", *_table(verdict, columns, ascii_only), ""]
     if verdict.guard is not None:
-        guard = verdict.guard
-        collapsed = f"{guard.collapses} of {guard.n} episodes collapsed"
-        bound = f"at most {guard.upper:.1%} do (allowed {guard.p_max:.0%})"
-        lines += _wrapped(
-            f"collapse guard {'holds' if guard.holds else 'does not hold'}: {collapsed}, {bound}", columns
-        )
+        lines += _wrapped(guard_sentence(verdict.guard), columns)
     for reason in verdict.reasons:
         lines += _wrapped(reason, columns, first="- ")
     if verdict.further_seeds is not None:
-        until = "until the next look" if not verdict.final else "until a decision, if they go on like this"
-        lines += _wrapped(f"further seeds {until}: {verdict.further_seeds}", columns, first="- ")
+        lines += _wrapped(further_sentence(verdict), columns, first="- ")
     text = "\n".join(line.rstrip() for line in lines)
     if ascii_only:
         return text.encode("ascii", "backslashreplace").decode("ascii")
     return _signs(text)
 
 
-def _headline(verdict: Verdict) -> str:
+def verdict_headline(verdict: Verdict) -> str:
+    """Return the first line: the status, how many runs it rests on, and how it was decided."""
     valid = f"{verdict.n_valid} of {verdict.n} runs valid"
     if verdict.n_planned != verdict.n:
         valid += f", {verdict.n_planned} planned"
@@ -65,7 +60,26 @@ def _headline(verdict: Verdict) -> str:
     return f"{verdict.status}  {valid}; mode {verdict.mode}, {level}"
 
 
-def _cells(metric: MetricVerdict) -> tuple[str, ...]:
+def guard_sentence(guard: Guard) -> str:
+    """Return what the collapse guard found."""
+    collapsed = f"{guard.collapses} of {guard.n} episodes collapsed"
+    bound = f"at most {guard.upper:.1%} do (allowed {guard.p_max:.0%})"
+    return f"collapse guard {'holds' if guard.holds else 'does not hold'}: {collapsed}, {bound}"
+
+
+def further_sentence(verdict: Verdict) -> str:
+    """Return how many further seeds are wanted, where that is known."""
+    until = "until the next look" if not verdict.final else "until a decision, if they go on like this"
+    return f"further seeds {until}: {verdict.further_seeds}"
+
+
+def interval_title(verdict: Verdict) -> str:
+    """Return what the intervals of a verdict are called."""
+    return f"{1.0 - 2.0 * verdict.nominal_alpha:.0%} interval"
+
+
+def metric_cells(metric: MetricVerdict) -> tuple[str, ...]:
+    """Return metric, estimate, interval, limit, p and result as a table shows them."""
     share = metric.method == "share"
     if metric.estimate is None:
         estimate = "undefined"
@@ -83,8 +97,8 @@ def _cells(metric: MetricVerdict) -> tuple[str, ...]:
 
 
 def _table(verdict: Verdict, columns: int, ascii_only: bool) -> list[str]:
-    head = ("metric", "estimate", f"{1.0 - 2.0 * verdict.nominal_alpha:.0%} interval", "limit", "p", "result")
-    rows = [head, *(_cells(metric) for metric in verdict.metrics)]
+    head = ("metric", "estimate", interval_title(verdict), "limit", "p", "result")
+    rows = [head, *(metric_cells(metric) for metric in verdict.metrics)]
     if not ascii_only:
         # Before the widths are measured: the signs are shorter than what they stand for.
         rows = [tuple(map(_signs, row)) for row in rows]
@@ -95,7 +109,7 @@ def _table(verdict: Verdict, columns: int, ascii_only: bool) -> list[str]:
         ]
     lines: list[str] = []
     for metric in verdict.metrics:
-        name, estimate, interval, bound, p, status = _cells(metric)
+        name, estimate, interval, bound, p, status = metric_cells(metric)
         lines.append(f"  {name}: {status}")
         lines += _wrapped(f"{estimate} {interval}, limit {bound}, p {p}", columns, first="    ")
     return lines

@@ -158,7 +158,9 @@ class _Drawing:
     def _level(self, value: float, says: str, upright: bool) -> str:
         if upright:
             at = self.x(value)
-            text = f'<text x="{at + 5:.1f}" y="{self.top + 12}">{_text(says)}</text>'
+            # Towards the middle, so that it is not cut off at the right.
+            side = f'x="{at + 5:.1f}"' if at < (_LEFT + self.right) / 2 else f'x="{at - 5:.1f}" class="end"'
+            text = f'<text {side} y="{self.top + 12}">{_text(says)}</text>'
             return f'<g class="level"><path d="M{at:.1f} {self.top}V{self.bottom}"/>{text}</g>'
         at = self.y(value)
         above = at - 5 if at - 5 > self.top + 10 else at + 13
