@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.dose import DoseResponse, dose_response
 from goal_drift_gym.eval.limits import DEFAULT_LIMITS
@@ -56,6 +57,8 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     groups: list[SuiteGroup]
+    damaged: list[str] = []
+    """What is wrong with runs that could not be read, in a sentence each."""
 
 
 class DoseFamily(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,19 +72,22 @@ class DoseFamily(msgspec.Struct, frozen=True, kw_only=True):
 def suite_of_runs(runs: Iterable[Run], *, name: str) -> Suite:
     """Return runs in groups as `judging.group_runs` makes them, each judged by the default limits.
 
-    Of each run only what is shown is kept in memory.
-
-    Raises
-    ------
-    RunRecordError
-        If a directory is damaged.
+    Of each run only what is shown is kept in memory. A run that cannot be read is left out and named in `damaged`.
     """
     limits = dict(DEFAULT_LIMITS)
     members: dict[GroupKey, list[tuple[SeedView, Run]]] = {}
+    damaged: list[str] = []
     for run in runs:
         fresh = Run(run.path)
-        members.setdefault(group_key(fresh), []).append((read_seed(fresh, limits), Run(run.path)))
-    return Suite(name=name, groups=[_group(key, found, limits) for key, found in members.items()])
+        try:
+            key, seed = group_key(fresh), read_seed(fresh, limits)
+        except RunRecordError as error:
+            # Not where it lies: a report of a copy elsewhere says the same.
+            damaged.append(str(error).replace(str(run.path), f"{run.path.parent.name}/{run.path.name}"))
+        else:
+            members.setdefault(key, []).append((seed, Run(run.path)))
+    groups = [_group(key, found, limits) for key, found in members.items()]
+    return Suite(name=name, groups=groups, damaged=damaged)
 
 
 def dose_families(suite: Suite) -> list[DoseFamily]:

@@ -45,7 +45,7 @@ MOST_PAGES: Final = 5
 MOST_PAGES_IN_ALL: Final = 50
 INTERVAL: Final = f"{1.0 - 2.0 * ALPHA:.0%}"
 
-_SCRIPT = "table.js"
+_LOOKS: Final = {"script": "table.js", "sheet": "suite.css"}
 _OURS = re.compile(r"[0-9]+\.html")
 _TWIN_METRICS = ("mean", "final_level", "total_change")
 _NO_PASS = ("fail", "invalid", "incomplete")
@@ -125,7 +125,7 @@ def write_suite_report(
             written += _write_run_reports(group, seeds, artifacts, most)
         rows.append(_index_row(place, group, seeds))
         values = _group_values(group, seeds, views.get(place), _Links(artifacts, folder / "groups"))
-        text = page("group.html", script=_SCRIPT, name=suite.name, interval=INTERVAL, **values)
+        text = page("group.html", **_LOOKS, name=suite.name, interval=INTERVAL, **values)
         write_whole(folder / rows[-1].page, text)
     _remove_old(folder / "groups", len(rows))
     return write_whole(folder / "index.html", _index(suite, _told_apart(rows, suite), families))
@@ -135,9 +135,10 @@ def _index(suite: Suite, rows: Sequence[IndexRow], families: Sequence[DoseFamily
     found = Counter(row.word for row in rows)
     return page(
         "index.html",
-        script=_SCRIPT,
+        **_LOOKS,
         name=suite.name,
         runs=sum(len(group.runs) for group in suite.groups),
+        damaged=[short(told) for told in suite.damaged],
         rows=sorted(rows, key=lambda row: (_severity(row.word), row.number)),
         counts=sorted(found.items(), key=lambda one: _severity(one[0])),
         tests=any(group.title != group.key.title for group in suite.groups),

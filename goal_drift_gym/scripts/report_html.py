@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.scripts.arguments import is_run, one_run
-from goal_drift_gym.scripts.output import say
+from goal_drift_gym.core.rundir import safe_stem
+from goal_drift_gym.scripts.arguments import is_run, one_run, runs_at
+from goal_drift_gym.scripts.output import note, say
 
 ARTIFACTS_DIR = "artifacts"
 
@@ -24,12 +24,16 @@ def write_pages(places: Sequence[str], path: str) -> int:
         Run directories, or directories to search for runs.
     path
         Where the page of one run goes, or the folder of several; empty for a place below `ARTIFACTS_DIR`.
+
+    Returns
+    -------
+    int
+        3 where a run could not be read, which the pages say too.
     """
     if len(places) == 1 and is_run(Path(places[0])):
         say(str(_one(places[0], path)))
-    else:
-        say(str(_several(places, path)))
-    return 0
+        return 0
+    return _several(places, path)
 
 
 def _one(place: str, path: str) -> Path:
@@ -40,5 +44,16 @@ def _one(place: str, path: str) -> Path:
     return write_whole(Path(path) if path else report_path(run, Path(ARTIFACTS_DIR)), run_page(run))
 
 
-def _several(places: Sequence[str], path: str) -> Path:
-    raise UsageError("--html takes one run")
+def _several(places: Sequence[str], path: str) -> int:
+    from goal_drift_gym.report.suite import suite_of_runs
+    from goal_drift_gym.report.suite_page import write_suite_report
+
+    name = Path(path or places[0]).resolve().name or "runs"
+    suite = suite_of_runs(runs_at(places), name=name)
+    for told in suite.damaged:
+        note(told)
+    folder = Path(path) if path else Path(ARTIFACTS_DIR) / safe_stem(name)
+    # A folder that was asked for holds all of the report; by default pages of runs lie where each is looked for.
+    artifacts = folder if path else Path(ARTIFACTS_DIR)
+    say(str(write_suite_report(suite, folder, artifacts_dir=artifacts)))
+    return 3 if suite.damaged else 0
