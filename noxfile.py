@@ -1,6 +1,7 @@
 """One command a job; CI runs them all through .ci/run."""
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ nox.options.sessions = [
     "local_model",
     "taped",
     "benchmarks",
+    "browser",
     "coverage",
     "docs",
     "readme",
@@ -176,6 +178,29 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Open every kind of page in a real Chromium: keys, clicks, looks, axe, and that nothing hostile is obeyed.
+
+    Pictures of all pages are kept in `artifacts/screenshots` of the session's folder.
+    """
+    _program(session, "chromium", "chromium")
+    _program(session, "npm", "npm")
+    session.install(".[report]", "playwright>=1.50")
+    tmp = Path(session.create_tmp()).resolve()
+    session.run("npm", "install", "--silent", "--no-save", "--prefix", str(tmp), "axe-core@4", external=True)
+    pictures = tmp / "artifacts" / "screenshots"
+    session.run(
+        "python", "-m", "pytest", "tests/browser", "-q", "-n", "2",
+        env={
+            "GOAL_DRIFT_AXE": str(tmp / "node_modules" / "axe-core" / "axe.min.js"),
+            "GOAL_DRIFT_SCREENSHOTS": str(pictures),
+            "GOAL_DRIFT_BROWSER_REQUIRED": "1",
+        },
+    )  # fmt: skip
+    session.log(f"pictures of the pages: {pictures}")
+
+
+@nox.session
 def reference_agents(session: nox.Session) -> None:
     """Print the table of every reference agent in every built-in scenario and condition, 20 seeds each."""
     session.install(".")
@@ -225,6 +250,16 @@ def readme(session: nox.Session) -> None:
     session.run(".venv/bin/goal-drift", "verify", "examples/agent_suite/runs", external=True)
     session.run("bash", "-c", all_tests, external=True)
     shutil.rmtree(clone.parent)
+
+
+def _program(session: nox.Session, name: str, package: str) -> None:
+    """Install a program of the system where it is missing and that is possible."""
+    if shutil.which(name) is not None:
+        return
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        session.error(f"{name} is not here, and only root can install it: apt-get install {package}")
+    session.run("apt-get", "update", "-qq", external=True)
+    session.run("apt-get", "install", "-qq", "--yes", "--no-install-recommends", package, external=True)
 
 
 def _only(folder: str, pattern: str) -> str:
