@@ -9,19 +9,16 @@ import asyncio
 import importlib
 import io
 import re
-import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, BinaryIO, NoReturn
-from urllib.parse import urlsplit
 
 from goal_drift_gym.agents.mcp_episode import Departure, episode_server
-from goal_drift_gym.core.errors import GoalDriftError, MissingExtra, UsageError
+from goal_drift_gym.core.errors import GoalDriftError, MissingExtra
+from goal_drift_gym.loopback import HOSTS, LOOPBACK, is_from_here, listen
 from goal_drift_gym.serving import ServedEpisode
 
-LOOPBACK = "127.0.0.1"
-HOSTS = ("127.0.0.1", "localhost", "::1")
 CLOSING_S = 30.0
 
 _PATH = re.compile(r"/e/([A-Za-z0-9._-]{1,64})/mcp/?")
@@ -129,9 +126,7 @@ class EpisodesApp:
 
     def _refusal(self, scope: Any) -> tuple[int, str] | None:
         """Say why a request is not for us: before it can begin an episode."""
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        host, origin = headers.get(b"host", ""), headers.get(b"origin")
-        if _host_of(f"//{host}") not in HOSTS or (origin is not None and _host_of(origin) not in HOSTS):
+        if not is_from_here(scope["headers"]):
             return 421, "this server is for clients on this machine: ask 127.0.0.1 or localhost"
         match = _PATH.fullmatch(scope["path"])
         if match is None or match[1] not in self._sites:
@@ -213,7 +208,7 @@ async def serve_http(
     import uvicorn
 
     app = EpisodesApp(episodes)
-    listening = _listen(port)
+    listening = listen(port)
     with listening:
         at = f"http://{LOOPBACK}:{listening.getsockname()[1]}"
         config = uvicorn.Config(
@@ -240,28 +235,9 @@ def _is_finished(app: EpisodesApp, episodes: Mapping[str, ServedEpisode], idle_s
     return all(served.has_ended for served in episodes.values()) or time.monotonic() - app.asked > idle_s
 
 
-def _listen(port: int) -> socket.socket:
-    # With the protocol named: only then asyncio sends small answers at once, instead of 40 ms later.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((LOOPBACK, port))
-    except (OSError, OverflowError) as error:
-        listening.close()
-        raise UsageError(f"port {port} of {LOOPBACK} cannot be had: {error}; 0 takes a free one") from error
-    return listening
-
-
 async def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         await asyncio.sleep(_LOOK_S)
-
-
-def _host_of(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 async def _plain(send: Any, status: int, text: str) -> None:

@@ -23,7 +23,9 @@ EXTRA = "report"
 _NARROW = {"width": 380, "height": 230}
 
 
-def page(template: str, *, script: str | None = None, sheet: str | None = None, **values: Any) -> str:
+def page(
+    template: str, *, script: str | None = None, sheet: str | None = None, connects: bool = False, **values: Any
+) -> str:
     """Return a page.
 
     Everything a template shows is escaped and made printable, whoever wrote it; only what this package draws is
@@ -38,6 +40,8 @@ def page(template: str, *, script: str | None = None, sheet: str | None = None, 
         Name of the page's script in `templates/`; None for a page without.
     sheet
         Name of a style sheet in `templates/` that the page needs beside that of all pages.
+    connects
+        The script may ask the server that the page came from, and nobody else.
     **values
         What the template shows.
 
@@ -48,7 +52,11 @@ def page(template: str, *, script: str | None = None, sheet: str | None = None, 
     """
     styles = chart_styles() + _file("page.css") + ("" if sheet is None else _file(sheet))
     code = None if script is None else _file(script)
-    allowed = {"style": _hash(styles), "script": "'none'" if code is None else _hash(code)}
+    allowed = {
+        "style": _hash(styles),
+        "script": "'none'" if code is None else _hash(code),
+        "connect": "'self'" if connects else "'none'",
+    }
     return _environment().get_template(template).render(styles=styles, code=code, allowed=allowed, **values)
 
 

@@ -45,7 +45,7 @@ MOST_PAGES: Final = 5
 MOST_PAGES_IN_ALL: Final = 50
 INTERVAL: Final = f"{1.0 - 2.0 * ALPHA:.0%}"
 
-_LOOKS: Final = {"script": "table.js", "sheet": "suite.css"}
+_LOOKS: Final[dict[str, Any]] = {"script": "table.js", "sheet": "suite.css"}
 _OURS = re.compile(r"[0-9]+\.html")
 _TWIN_METRICS = ("mean", "final_level", "total_change")
 _NO_PASS = ("fail", "invalid", "incomplete")

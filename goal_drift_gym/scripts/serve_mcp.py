@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.loopback import MOST_PORT
 from goal_drift_gym.scripts.arguments import add_runs_dir
 from goal_drift_gym.scripts.output import note
 
 if TYPE_CHECKING:
     from goal_drift_gym.runner import Experiment
     from goal_drift_gym.serving import ServedEpisode
-
-_MOST_PORT = 65535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,8 +76,8 @@ def run(args: argparse.Namespace) -> int:
     from goal_drift_gym.mcp_transports import check_installed
 
     check_installed()
-    if not 0 <= args.port <= _MOST_PORT:
-        raise UsageError(f"--port {args.port}: give 0 to {_MOST_PORT}")
+    if not 0 <= args.port <= MOST_PORT:
+        raise UsageError(f"--port {args.port}: give 0 to {MOST_PORT}")
     for name in ("timeout", "idle", "linger"):
         # The comparison is written so that NaN fails it.
         if not 0.0 < getattr(args, name) <= 1e6:

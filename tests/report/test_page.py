@@ -15,7 +15,7 @@ from goal_drift_gym.report.page import number
 def render(body: str, **values: object) -> str:
     environment = page_module._environment()
     styles = page_module._file("page.css")
-    allowed = {"style": page_module._hash(styles), "script": "'none'"}
+    allowed = {"style": page_module._hash(styles), "script": "'none'", "connect": "'none'"}
     source = "{% extends 'base.html' %}{% block main %}" + body + "{% endblock %}"
     return environment.from_string(source).render(styles=styles, code=None, allowed=allowed, **values)
 
