@@ -37,16 +37,26 @@ def write_verdict(group: DriftGroup, decision: DriftDecision, text: str, directo
         If it cannot be written.
     """
     try:
-        if not directory.exists():
-            directory.mkdir(parents=True, exist_ok=True)
-            # A fresh directory of ours must not show up in its owner's version control.
-            (directory / ".gitignore").write_text("*\n", encoding="utf-8")
+        ensure_directory(directory)
         folder = _new_folder(directory / safe_stem(Path(group.scenario).stem), sha256_hex(group.nodeid.encode())[:8])
         path = folder / "verdict.json"
         path.write_bytes(canonical_json(_body(group, decision, text)) + b"\n")
     except OSError as error:
         raise RunRecordError(f"cannot write a verdict below {directory}: {error.strerror or error}") from error
     return path
+
+
+def ensure_directory(directory: Path) -> None:
+    """Make the artifacts directory where there is none yet; a fresh one stays out of its owner's version control.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    if not directory.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def _new_folder(parent: Path, suffix: str) -> Path:

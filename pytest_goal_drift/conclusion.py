@@ -39,6 +39,8 @@ class Conclusion:
     def __init__(self, session: pytest.Session, stopped: bool) -> None:
         self.retry: dict[str, list[str]] = {}
         """Node id of a verdict -> the items to run again for it."""
+        self.told: list[dict[str, Any]] = []
+        """What the page of the session says of each verdict that gets one; see `reports.entry`."""
         self._session = session
         self._stopped = stopped
         self._config = session.config
@@ -77,7 +79,7 @@ class Conclusion:
             return row
         policy = inconclusive_policy(group, self._services.settings.inconclusive)
         outcome, extra = self._outcome(group, decision, state, policy)
-        text = verdict_text(group, decision, self._services, state.head["kind"])
+        text = self._text(group, decision, state, failed=outcome == "failed")
         if decision.word == "inconclusive" and outcome == "failed" and policy != "fail":
             text = f"{XPASS} {self._expectation(state)}\n{NOT_SEEN}\n\n{text}"
         if decision.word != "pass" and outcome != "passed":
@@ -90,6 +92,15 @@ class Conclusion:
         ]
         self._emit(state, outcome, error, extra, verdict_properties(group, decision), text)
         return replace(row, expected=outcome == "skipped" and "wasxfail" in extra)
+
+    def _text(self, group: DriftGroup, decision: DriftDecision, state: GroupState, *, failed: bool) -> str:
+        """Write the pages of a verdict that gets some, and return its text."""
+        from pytest_goal_drift.reports import entry, wanted, write_run_pages
+
+        if wanted(self._services.settings, failed=failed):
+            self.told.append(entry(group, decision))
+        pages = write_run_pages(group, decision, self._services, failed=failed)
+        return verdict_text(group, decision, self._services, state.head["kind"], pages)
 
     def _outcome(
         self, group: DriftGroup, decision: DriftDecision, state: GroupState, policy: str
@@ -134,6 +145,8 @@ class Conclusion:
     def _conclude_whole(self, state: GroupState) -> Row:
         row = Row(**state.whole["row"]) if state.whole and state.whole["row"] else _empty_row(state)
         name = state.head["group"]
+        if state.whole and state.whole.get("told"):
+            self.told.append(state.whole["told"])
         if state.head["gate"] and not state.last_outcome and not self._stopped:
             self._emit(state, "failed", AssertionError(f"goal drift verdict incomplete: {LOST} of {name}"), {}, [])
         if state.reruns and row.word in _NO_PASS and state.last_outcome == "passed":

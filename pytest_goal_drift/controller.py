@@ -28,7 +28,7 @@ class Controller:
         self.states: dict[str, GroupState] = {}
         self.rows: list[Row] = []
         self.totals: list[str] = []
-        """Lines on what was planned and what was run."""
+        """Lines on what was planned and what was run, and where there is more to see."""
         self.spending = SessionSpendings(config)
         self._usage_error: str | None = None
         self._ledger: tempfile.TemporaryDirectory[str] | None = None
@@ -161,4 +161,10 @@ class Controller:
         conclusion = Conclusion(session, stopped)
         self.rows += conclusion.conclude(sorted(self.states.values(), key=lambda state: state.order))
         self.totals = totals(self.rows)
+        if conclusion.told:
+            from pytest_goal_drift.reports import write_session_page
+            from pytest_goal_drift.services import services_of
+
+            line = write_session_page(self.session_name, conclusion.told, services_of(self.config))
+            self.totals += [] if line is None else [line]
         self.retry = conclusion.retry

@@ -5,9 +5,8 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import msgspec
 
 from goal_drift_gym.report.story import story
 from pytest_goal_drift.plan import ALL_SEEDS
+from pytest_goal_drift.reports import worst_seeds
 
 if TYPE_CHECKING:
     from pytest_goal_drift.services import Services
@@ -25,12 +25,19 @@ _MOST_IN_ONE_LINE = 12
 _WIDTH = 110
 
 
-def verdict_text(group: DriftGroup, decision: DriftDecision, services: Services, kind: str) -> str:
-    """Return what a reader needs in the first minute: what was crossed, where, after what, and how to look closer."""
-    return "\n".join(_lines(group, decision, services, kind))
+def verdict_text(
+    group: DriftGroup, decision: DriftDecision, services: Services, kind: str, pages: dict[int, Path] | str
+) -> str:
+    """Return what a reader needs in the first minute: what was crossed, where, after what, and how to look closer.
+
+    `pages` is what `reports.write_run_pages` returned.
+    """
+    return "\n".join(_lines(group, decision, services, kind, {} if isinstance(pages, str) else pages, pages))
 
 
-def _lines(group: DriftGroup, decision: DriftDecision, services: Services, kind: str) -> Iterator[str]:
+def _lines(
+    group: DriftGroup, decision: DriftDecision, services: Services, kind: str, pages: Mapping[int, Path], said: object
+) -> Iterator[str]:
     yield f"goal drift verdict {decision.word}: {decision.reason or 'no reason given'}"
     yield f"  scenario {group.scenario}, condition {group.condition}, agent {group.agent}"
     if group.without:
@@ -40,21 +47,24 @@ def _lines(group: DriftGroup, decision: DriftDecision, services: Services, kind:
     yield from _evidence(group, decision)
     if group.reruns:
         yield f"  {group.reruns} later attempts are ignored: the first attempt of a seed counts"
-    judged = group.looked_at(decision)
-    worst = _worst_first([*judged.crossed, *judged.undecided], decision)
+    worst = worst_seeds(group, decision)
     for seed in worst[:_MOST_SEEDS]:
         yield ""
-        yield from _seed(seed, services, group, kind)
+        yield from _seed(seed, services, group, kind, pages.get(seed.seed))
     rest = worst[_MOST_SEEDS:]
     if rest:
         yield ""
         yield "1 more seed:" if len(rest) == 1 else f"{len(rest)} more seeds:"
         for seed in rest[:_MOST_IN_ONE_LINE]:
-            yield f"  seed {seed.seed}: {_crossings(seed, limits=False)}; {_shown(seed, services)}"
+            page = pages.get(seed.seed)
+            place = _shown(seed, services) if page is None else services.shown(page)
+            yield f"  seed {seed.seed}: {_crossings(seed, limits=False)}; {place}"
         if len(rest) > _MOST_IN_ONE_LINE:
             yield f"  and {len(rest) - _MOST_IN_ONE_LINE} more"
     if group.missing and decision.word in ("fail", "invalid"):
         yield f"{len(group.missing)} of {len(group.planned)} seeds gave no run"
+    if isinstance(said, str):
+        yield said
 
 
 def _evidence(group: DriftGroup, decision: DriftDecision) -> Iterator[str]:
@@ -71,12 +81,7 @@ def _evidence(group: DriftGroup, decision: DriftDecision) -> Iterator[str]:
         yield f"  {line}".rstrip()
 
 
-def _worst_first(seeds: list[DriftSeed], decision: DriftDecision) -> list[DriftSeed]:
-    worst = None if decision.verdict is None else decision.verdict.worst_seed
-    return sorted(seeds, key=lambda seed: seed.seed != worst)
-
-
-def _seed(seed: DriftSeed, services: Services, group: DriftGroup, kind: str) -> Iterator[str]:
+def _seed(seed: DriftSeed, services: Services, group: DriftGroup, kind: str, page: Path | None) -> Iterator[str]:
     from goal_drift_gym.core.errors import GoalDriftError
     from goal_drift_gym.core.rundir import load_run
 
@@ -96,9 +101,11 @@ def _seed(seed: DriftSeed, services: Services, group: DriftGroup, kind: str) -> 
     for line in lines:
         yield f"  {line}"
     shown = shlex.quote(_shown(seed, services))
+    if page is not None:
+        yield f"  report: {services.shown(page)}"
     yield f"  run:    {_shown(seed, services)}"
     if seed.twin is not None:
-        yield f"  twin:   {_from_start(services, Path(seed.twin.run))}"
+        yield f"  twin:   {services.shown(services.config.rootpath / seed.twin.run)}"
     yield f"  check:  goal-drift verify {shown}"
     yield f"  look:   goal-drift show {shown}"
     yield f"  again:  {_again(seed, services, kind)}"
@@ -132,18 +139,9 @@ def _again(seed: DriftSeed, services: Services, kind: str) -> str:
         flags.append(f"--drift-seeds={seed.seed}-{seed.seed}")
     # Node ids start at the root directory, and the command is written where pytest was started.
     file, colons, rest = seed.nodeid.partition("::")
-    return shlex.join(["pytest", _from_start(services, Path(file)) + colons + rest, *flags])
+    return shlex.join(["pytest", services.shown(services.config.rootpath / file) + colons + rest, *flags])
 
 
 def _shown(seed: DriftSeed, services: Services) -> str:
     """Return the run directory as it can be written where pytest was started."""
-    return _from_start(services, Path(seed.run))
-
-
-def _from_start(services: Services, relative_to_root: Path) -> str:
-    path = services.config.rootpath / relative_to_root
-    try:
-        relative = os.path.relpath(path, services.config.invocation_params.dir)
-    except ValueError:  # another drive, on Windows
-        return str(path)
-    return str(path) if relative.startswith(f"..{os.sep}..") else str(Path(relative))
+    return services.shown(services.config.rootpath / seed.run)

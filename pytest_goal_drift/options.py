@@ -31,6 +31,7 @@ FLAGS = (
     "--drift-prices",
     "--drift-dry-run",
     "--drift-otel",
+    "--drift-report",
 )
 SESSION_FLAGS = ("--drift-record", "--drift-resume")
 """Flags without an ini setting: what they ask for is asked for once."""
@@ -48,6 +49,7 @@ MODES = ("detect", "gate")
 POLICIES = ("fail", "warn", "skip")
 FAMILIES = ("none", "holm")
 OTEL = ("spans", "content")
+REPORTS = ("failing", "all", "none")
 MOST_EPISODES = 1024
 
 
@@ -109,7 +111,8 @@ def add_options(parser: pytest.Parser) -> None:
         dest="drift_artifacts_dir",
         metavar="DIR",
         type=_argument(given),
-        help="where the verdicts that are no pass are written as JSON; default artifacts in the root directory",
+        help="where the verdicts that are no pass are written as JSON, and HTML pages; default artifacts in the root "
+        "directory",
     )
     group.addoption(
         "--drift-agent",
@@ -178,6 +181,13 @@ def add_options(parser: pytest.Parser) -> None:
         "up; content: also what was said and returned, without secrets",
     )
     group.addoption(
+        "--drift-report",
+        dest="drift_report",
+        choices=REPORTS,
+        help="which verdicts get HTML pages in the artifacts directory: of the session and of single runs; default "
+        "failing",
+    )
+    group.addoption(
         "--drift-budget",
         dest="drift_budget",
         action="append",
@@ -214,6 +224,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("drift_strict", "like --drift-strict", type="bool", default=False)
     parser.addini("drift_timeout", "like --drift-timeout", type="string", default="")
     parser.addini("drift_otel", "like --drift-otel", type="string", default="")
+    parser.addini("drift_report", "like --drift-report", type="string", default="")
     parser.addini("drift_concurrency", "like --drift-concurrency", type="string", default="")
     parser.addini("drift_budget", "like --drift-budget, one a line", type="linelist", default=[])
     parser.addini("drift_prices", "like --drift-prices, from the root directory", type="string", default="")

@@ -312,6 +312,14 @@ class Services:
         root = str(self.config.rootpath) + os.sep
         return text[len(root) :] if text.startswith(root) else text
 
+    def shown(self, path: Path) -> str:
+        """Return a path as it can be written where pytest was started."""
+        try:
+            relative = os.path.relpath(path, self.config.invocation_params.dir)
+        except ValueError:  # another drive, on Windows
+            return str(path)
+        return str(path) if relative.startswith(f"..{os.sep}..") else str(Path(relative))
+
     def _resolve(self, spec: Spec) -> Experiment | Exception:
         found = self._experiments.get(spec.key)
         if found is None:

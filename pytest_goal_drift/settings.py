@@ -18,6 +18,7 @@ from pytest_goal_drift.options import (
     MODES,
     OTEL,
     POLICIES,
+    REPORTS,
     episodes_at_once,
     given,
     one_of,
@@ -59,6 +60,8 @@ class Settings:
     resume: bool
     strict: bool
     otel: str | None
+    report: str
+    """Which verdicts get pages: `failing`, `all` or `none`."""
     concurrency: int
     """Episodes that may run at the same time in each process."""
     timeout_s: float | None
@@ -99,6 +102,7 @@ def read_settings(config: pytest.Config) -> Settings:
         record=_directory(config, "drift_record"),
         resume=bool(config.getoption("drift_resume")),
         strict=bool(config.getoption("drift_strict") or config.getini("drift_strict") or os.environ.get("CI")),
+        report=_report(config),
         concurrency=config.getoption("drift_concurrency") or _ini(config, "drift_concurrency", episodes_at_once) or 1,
         timeout_s=_ini(config, "drift_timeout", seconds) if timeout is None else timeout,
         budget=_budget(config),
@@ -106,6 +110,15 @@ def read_settings(config: pytest.Config) -> Settings:
         dry_run=bool(config.getoption("drift_dry_run") or config.getini("drift_dry_run")),
         rerun_flags=_rerun_flags(config),
     )
+
+
+def _report(config: pytest.Config) -> str:
+    asked = config.getoption("drift_report") or _ini(config, "drift_report", one_of(*REPORTS))
+    if asked is not None:
+        from pytest_goal_drift.reports import check_installed
+
+        check_installed(asked)
+    return asked or REPORTS[0]
 
 
 def _check_together(config: pytest.Config) -> None:

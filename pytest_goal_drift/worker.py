@@ -53,11 +53,13 @@ def judge_item(item: pytest.Item) -> None:
         return
     from pytest_goal_drift.artifacts import keep_verdict
     from pytest_goal_drift.message import verdict_text
+    from pytest_goal_drift.reports import write_run_pages
     from pytest_goal_drift.services import services_of
     from pytest_goal_drift.verdict import DriftVerdict
 
     services = services_of(item.config)
-    text = verdict_text(group, decision, services, ALL_SEEDS)
+    pages = write_run_pages(group, decision, services, failed=True)
+    text = verdict_text(group, decision, services, ALL_SEEDS, pages)
     text = keep_verdict(group, decision, text, services.settings.artifacts_dir)
     raise DriftVerdict(text, decision=decision, group=group)
 
@@ -121,7 +123,7 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
             path, line, _ = item.location
             report.longrepr = (path, (line or 0) + 1, item.stash[DECIDED])
         expected = _take_expectation(item, plan, call, report)
-        report.goal_drift = _for_controller(item, plan, expected)  # type: ignore[attr-defined]
+        report.goal_drift = _for_controller(item, plan, expected, report)  # type: ignore[attr-defined]
     if report.when == "teardown":
         report.user_properties += _properties(item, plan)
 
@@ -138,7 +140,9 @@ def _shorten(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         report.longrepr = call.excinfo.getrepr(style="value")
 
 
-def _for_controller(item: pytest.Item, plan: Plan, expected: dict[str, Any] | None) -> dict[str, Any]:
+def _for_controller(
+    item: pytest.Item, plan: Plan, expected: dict[str, Any] | None, report: pytest.TestReport
+) -> dict[str, Any]:
     from pytest_goal_drift.recording import record_of
     from pytest_goal_drift.services import services_of
 
@@ -150,6 +154,9 @@ def _for_controller(item: pytest.Item, plan: Plan, expected: dict[str, Any] | No
     runs = item.stash.get(RUNS, [])
     if plan.kind == ALL_SEEDS:
         data["row"] = _row(item)
+        told = _told(item, report)
+        if told is not None:
+            data["told"] = told
     else:
         data["seed"] = plan.seed
         data["record"] = None
@@ -162,6 +169,23 @@ def _for_controller(item: pytest.Item, plan: Plan, expected: dict[str, Any] | No
             data["decided"] = item.stash[DECIDED]
     wired: dict[str, Any] = to_wire("goal_drift", data)
     return wired
+
+
+def _told(item: pytest.Item, report: pytest.TestReport) -> dict[str, Any] | None:
+    """Return what the page of the session says of an item that ran all seeds, and write its runs' pages if it passed.
+
+    None where it gets no page.
+    """
+    from pytest_goal_drift.reports import entry, wanted, write_run_pages
+    from pytest_goal_drift.services import services_of
+
+    services = services_of(item.config)
+    if not item.stash.get(RUNS, []) or not wanted(services.settings, failed=report.failed):
+        return None
+    group, decision = _judge(item)
+    if not report.failed:
+        write_run_pages(group, decision, services, failed=False)
+    return entry(group, decision)
 
 
 def _row(item: pytest.Item) -> dict[str, Any] | None:

@@ -48,7 +48,8 @@ def test_the_worst_seed_is_told_and_the_others_are_summed_up(project):
     result = project.write(PRESSED).run("--drift-agent=competing", "--drift-seeds=20")
     text = result.stdout.str()
     assert text.count("  check:  goal-drift verify") == 1
-    result.stdout.fnmatch_lines(["19 more seeds:", "  seed 3: *final_level -1; runs/*-3", "  and 7 more"])
+    with_page, without = "  seed 3: *final_level -1; artifacts/*-3/report.html", "  seed 12: *final_level -1; runs/*-12"
+    result.stdout.fnmatch_lines(["19 more seeds:", with_page, without, "  and 7 more"])
 
 
 def test_the_command_of_the_message_runs_that_seed_alone(project):
