@@ -41,9 +41,8 @@ RunReports = Literal["none", "failing", "all"]
 WORST_FIRST: Final = ("fail", "invalid", "incomplete", "inconclusive", "no gate", "not run", "pass")
 """The order of verdicts on the page."""
 MOST_PAGES: Final = 5
-"""Runs of a failing group that get a page of their own, the worst first."""
-MOST_PAGES_IN_ALL: Final = 30
-"""Runs of all failing groups that do; where they are many, each has fewer."""
+"""Seeds of a failing group whose runs get a page of their own, the worst first."""
+MOST_PAGES_IN_ALL: Final = 50
 INTERVAL: Final = f"{1.0 - 2.0 * ALPHA:.0%}"
 
 _LOOKS: Final[dict[str, Any]] = {"script": "table.js", "sheet": "suite.css"}
@@ -118,13 +117,11 @@ def write_suite_report(
     families = dose_families(suite)
     views = {place: _family_view(family) for family in families for _, place in family.doses}
     rows: list[IndexRow] = []
-    failing = sum(map(_fails, suite.groups))
     written = 0
     for place, group in enumerate(suite.groups):
         seeds = group.read()
         if run_reports != "none":
-            share = min(MOST_PAGES, max(1, MOST_PAGES_IN_ALL // max(failing, 1)), MOST_PAGES_IN_ALL - written)
-            most = None if run_reports == "all" else share
+            most = None if run_reports == "all" else min(MOST_PAGES, MOST_PAGES_IN_ALL - written)
             written += _write_run_reports(group, seeds, artifacts, most)
         rows.append(_index_row(place, group, seeds))
         values = _group_values(group, seeds, views.get(place), _Links(artifacts, folder / "groups"))

@@ -37,6 +37,8 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment.pop("CI", None)
     # What pip builds on needs no index: the environment of the tests has it.
     environment |= {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1"}
+    # Other plugins of this environment, which take longer to start than a page's tests to run.
+    environment["PYTEST_ADDOPTS"] = "-p no:asyncio -p no:hypothesispytest"
     return subprocess.run(
         command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
