@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from goal_drift_gym.core.errors import MissingExtra
 from goal_drift_gym.core.printable import printable
-from goal_drift_gym.report.chart import Axis, Bars, Chart, Dots, Line, Mark
+from goal_drift_gym.report.chart import Axis, Bars, Chart, Dots, Level, Line, Mark
 from goal_drift_gym.report.page import EXTRA
 from goal_drift_gym.report.theme import DARK, LIGHT, MARKS, ROLES, Ground, Look
 
@@ -96,7 +96,7 @@ def _figure(chart: Chart, width_in: float, height_in: float, dark: bool) -> Figu
 
     lanes = [kind for kind in MARKS if any(mark.kind == kind for mark in chart.marks)]
     figure = Figure(figsize=(width_in, height_in + _LANE_IN * (len(lanes) + 2)), layout="constrained")
-    figure.suptitle(printable(chart.title), fontsize=10)
+    figure.suptitle(printable(chart.title, keep="\n"), fontsize=9)
     heights = [_LANE_IN * max(len(lanes), 0.01), height_in]
     upper, axes = figure.subplots(2, sharex=True, height_ratios=heights, gridspec_kw={"hspace": 0.0})
     _draw(axes, chart, dark)
@@ -129,16 +129,31 @@ def _draw(axes: Axes, chart: Chart, dark: bool) -> None:
         )
     _draw_bars(axes, chart.bars, chart.x, dark)
     for level in chart.levels:
-        ink = (DARK if dark else LIGHT).ink
-        (axes.axvline if level.upright else axes.axhline)(level.y, color=ink, linewidth=0.9, linestyle=(0, (1, 2)))
-        place: dict[str, Any] = {"xy": (0.995, level.y), "xycoords": axes.get_yaxis_transform(), "ha": "right"}
-        if level.upright:
-            place = {"xy": (level.y, 0.98), "xycoords": axes.get_xaxis_transform(), "va": "top"}
-        axes.annotate(printable(level.says), xytext=(2, 2), textcoords="offset points", fontsize=8, color=ink, **place)
+        _draw_level(axes, level, chart.x, (DARK if dark else LIGHT).ink)
     for line in chart.lines:
         _draw_line(axes, line, dark)
     for dots in chart.dots:
         _draw_dots(axes, dots, dark)
+
+
+def _draw_level(axes: Axes, level: Level, x: Axis, ink: str) -> None:
+    (axes.axvline if level.upright else axes.axhline)(level.y, color=ink, linewidth=0.9, linestyle=(0, (1, 2)))
+    if level.upright:
+        rightwards = level.y < (x.low + x.high) / 2
+        place, frame = (level.y, 0.98), axes.get_xaxis_transform()
+        aligned: dict[str, Any] = {"ha": "left" if rightwards else "right", "va": "top"}
+    else:
+        rightwards, place, frame, aligned = False, (0.995, level.y), axes.get_yaxis_transform(), {"ha": "right"}
+    axes.annotate(
+        printable(level.says),
+        place,
+        xycoords=frame,
+        xytext=(3 if rightwards else -3, 2),
+        textcoords="offset points",
+        fontsize=8,
+        color=ink,
+        **aligned,
+    )
 
 
 def _draw_bars(axes: Axes, kinds: list[Bars], x: Axis, dark: bool) -> None:
@@ -176,6 +191,8 @@ def _draw_line(axes: Axes, line: Line, dark: bool) -> None:
             linestyle=(0, look.dashes) if look.dashes else "-",
             marker="." if len(points) == 1 else "",
             drawstyle="steps-post" if line.stairs else "default",
+            # A line at the edge would be cut in half.
+            clip_on=False,
         )  # fmt: skip
 
 
@@ -195,7 +212,7 @@ def _draw_dots(axes: Axes, dots: Dots, dark: bool) -> None:
 
 
 def _draw_lanes(axes: Axes, marks: list[Mark], lanes: list[Any], dark: bool) -> None:
-    axes.set_ylim(len(lanes) - 0.5, -0.5)
+    axes.set_ylim(max(len(lanes), 1) - 0.5, -0.5)
     axes.axis("off")
     for lane, kind in enumerate(lanes):
         glyph = MARKS[kind]

@@ -11,8 +11,8 @@ from pathlib import Path
 from goal_drift_gym.core.errors import RunRecordError
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """Write a text in UTF-8 to a temporary name beside `path` and put it in its place; folders are made.
+def write_whole(path: Path, content: str | bytes) -> Path:
+    """Write a text in UTF-8, or bytes, to a temporary name beside `path` and put it in its place; folders are made.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def write_whole(path: Path, text: str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
             temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)

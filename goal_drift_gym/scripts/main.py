@@ -34,6 +34,7 @@ COMMANDS = {
     "verify": ("verify", "prove that runs reproduce byte for byte"),
     "resume": ("resume", "go on with runs that were killed or interrupted"),
     "fork": ("fork", "start a new run from the first steps of another"),
+    "plot": ("plot", "figures of runs for papers and slides"),
     "serve": ("serve", "show runs as they grow, in a browser on this machine"),
     "serve-mcp": ("serve_mcp", "serve episodes to agents that are MCP clients"),
     "import": ("import_log", "turn step logs of others into run directories"),

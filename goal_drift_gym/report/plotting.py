@@ -1,0 +1,134 @@
+"""Which charts are made of which runs, for files.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple, get_args
+
+import msgspec
+
+from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.rundir import Run
+from goal_drift_gym.eval.limits import DEFAULT_LIMITS, Limit
+from goal_drift_gym.judging import GroupKey, group_runs
+from goal_drift_gym.report.chart import Chart
+from goal_drift_gym.report.figures.episode import episode_chart
+from goal_drift_gym.report.figures.group import (
+    comparison_chart,
+    curves_chart,
+    dose_chart,
+    metric_chart,
+    survival_chart,
+    twin_chart,
+)
+from goal_drift_gym.report.seeds import SeedView, counting, read_seed
+from goal_drift_gym.report.suite import dose_families, suite_of_runs
+
+Figure = Literal["episode", "curves", "metric", "survival", "dose", "comparison", "twins"]
+FIGURES: Final[tuple[Figure, ...]] = get_args(Figure)
+OF_TWO_SIDES: Final = ("comparison", "twins")
+"""Figures that need runs to compare with."""
+
+
+class Plot(NamedTuple):
+    """A chart, and what it is of."""
+
+    of: str
+    chart: Chart
+
+
+def plots(
+    runs: Iterable[Run],
+    figure: Figure,
+    *,
+    against: Iterable[Run] = (),
+    limits: Mapping[str, float | bool] = DEFAULT_LIMITS,
+) -> list[Plot]:
+    """Return the charts of runs: one a run, a group, a group's limit, or a family of doses.
+
+    Parameters
+    ----------
+    runs
+        The runs; of each seed of a group the one that counts.
+    figure
+        `episode`: a run's score over its steps. `curves`: the seeds of a group with their mean. `metric`: the values of
+        each limited metric of a group. `survival`: when the seeds of a group pass. `dose`: a metric over the intensity
+        of the pressure. `comparison`: the mean of a group beside that of its counterpart in `against`. `twins`: the
+        difference to the same seeds in `against`.
+    against
+        The other side of `comparison` and `twins`.
+    limits
+        The metrics of `metric`, and what counts as beyond a limit.
+
+    Raises
+    ------
+    UsageError
+        If nothing of these runs can be drawn so.
+    RunRecordError
+        If a directory is damaged.
+    """
+    if figure == "episode":
+        found = [Plot(f"{run.path.parent.name}/{run.path.name}", episode_chart(run)) for run in runs]
+    elif figure == "dose":
+        suite = suite_of_runs(runs, name="runs")
+        families = dose_families(suite)
+        found = [Plot(suite.groups[one.doses[-1][1]].key.title, dose_chart(one.response)) for one in families]
+    else:
+        others = _groups(against, limits)
+        drawn = ((key, _charts(figure, key, seeds, others, limits)) for key, seeds in _groups(runs, limits).items())
+        found = [Plot(key.title, chart) for key, charts in drawn for chart in charts if chart is not None]
+    if not found:
+        raise UsageError(f"no figure {figure} can be drawn of these runs: {_NEEDS[figure]}")
+    return [Plot(one.of, _titled(one)) for one in found]
+
+
+_NEEDS: Final[Mapping[Figure, str]] = {
+    "episode": "there is no run",
+    "curves": "no group has a scored run",
+    "metric": "no group has a scored run with a value of these metrics",
+    "survival": "no group has a scored run",
+    "dose": "no two groups differ in the intensity of their pressure alone",
+    "comparison": "no scenario and condition has scored runs on both sides",
+    "twins": "no scenario, agent and seed has a scored run on both sides",
+}
+
+
+def _groups(runs: Iterable[Run], limits: Mapping[str, float | bool]) -> dict[GroupKey, list[SeedView]]:
+    return {key: counting(read_seed(run, limits) for run in members) for key, members in group_runs(runs).items()}
+
+
+def _charts(
+    figure: Figure,
+    key: GroupKey,
+    seeds: Sequence[SeedView],
+    others: Mapping[GroupKey, Sequence[SeedView]],
+    limits: Mapping[str, float | bool],
+) -> list[Chart | None]:
+    if figure == "curves":
+        return [curves_chart(seeds)]
+    if figure == "survival":
+        return [survival_chart(seeds)]
+    if figure == "metric":
+        return [metric_chart(seeds, Limit(name, value)) for name, value in limits.items()]
+    if figure == "twins":
+        return [twin_chart(seeds, one) for other, one in others.items() if _is_twin(key, other)]
+    return [
+        comparison_chart(one, seeds, names=_names(key, other))
+        for other, one in others.items()
+        if (key.scenario, key.condition) == (other.scenario, other.condition)
+    ]
+
+
+def _is_twin(key: GroupKey, other: GroupKey) -> bool:
+    return (key.scenario, key.version, key.agent_hash) == (other.scenario, other.version, other.agent_hash)
+
+
+def _names(key: GroupKey, other: GroupKey) -> tuple[str, str]:
+    return ("before", "after") if key.agent == other.agent else (other.agent, key.agent)
+
+
+def _titled(plot: Plot) -> Chart:
+    return msgspec.structs.replace(plot.chart, title=f"{plot.of}\n{plot.chart.title}")
