@@ -44,6 +44,8 @@ napoleon_google_docstring = False
 napoleon_use_param = False
 napoleon_use_rtype = False
 python_use_unqualified_type_names = True
+# `--option` stays two dashes, and quotes stay what they are.
+smartquotes = False
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -149,6 +150,24 @@ def test_condition_snippets_are_valid(document: Path) -> None:
     for body in blocks(document, "toml"):
         if "entry-points" not in body:
             parse_condition_text(body, name="snippet", where=document.name)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_json_snippets_are_valid(document: Path) -> None:
+    for body in blocks(document, "json"):
+        json.loads(body)
+
+
+def test_every_block_is_run_checked_or_no_code() -> None:
+    run_or_checked = {"console", "python", "toml", "json", "diff"}
+    # Output and lines of others; and files that a page writes, of which the commands after them make use.
+    shown, written = {"text"}, {"markdown", "yaml"}
+    kinds = {
+        (kind, bool(title)) for document in DOCUMENTS for kind, title, _ in FENCE.findall(document.read_text("utf-8"))
+    }
+
+    assert {kind for kind, titled in kinds if not titled} <= run_or_checked | shown
+    assert {kind for kind, titled in kinds if titled} <= run_or_checked | written
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
