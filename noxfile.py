@@ -185,7 +185,7 @@ def browser(session: nox.Session) -> None:
     """
     _program(session, "chromium", "chromium")
     _program(session, "npm", "npm")
-    session.install(".[report]", "playwright>=1.50")
+    session.install(".[report,serve]", "playwright>=1.50")
     tmp = Path(session.create_tmp()).resolve()
     session.run("npm", "install", "--silent", "--no-save", "--prefix", str(tmp), "axe-core@4", external=True)
     pictures = tmp / "artifacts" / "screenshots"
