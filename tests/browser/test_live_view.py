@@ -71,7 +71,7 @@ def test_names_that_somebody_gave_run_nothing(address: str, visit: Visitor) -> N
     visited.page.wait_for_timeout(4500)
 
     assert visited.page.locator("tbody script, tbody img").count() == 0
-    assert visited.page.evaluate("window.ran === undefined")
+    assert visited.page.evaluate("window.obeyed === undefined")
     assert visited.said == []
 
 
