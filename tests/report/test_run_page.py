@@ -225,7 +225,7 @@ def test_what_an_agent_wrote_is_text_and_never_markup(tmp_path: Path) -> None:
     assert {tag for tag, _ in page.found} <= {
         "html", "head", "meta", "title", "style", "body", "a", "header", "main", "footer", "script", "section", "div",
         "h1", "h2", "h3", "h4", "h5", "p", "span", "strong", "code", "pre", "ul", "ol", "li", "dl", "dt", "dd", "table",
-        "thead", "tbody", "tr", "th", "td", "button", "input", "details", "summary", "figure",
+        "thead", "tbody", "tr", "th", "td", "button", "input", "details", "summary", "figure", "wbr",
         "svg", "g", "path", "rect", "circle", "text",
     }  # fmt: skip
     assert sum(tag == "script" for tag, _ in page.found) == 1
