@@ -34,10 +34,18 @@ class Peak:
         with self.lock:
             Peak.now += 1
             Peak.most = max(Peak.most, Peak.now)
+        return self
 
     def __exit__(self, *_):
         with self.lock:
             Peak.now -= 1
+
+    def wait(self):
+        """Wait for the others that are to be there too, however slowly they start."""
+        time.sleep(WAIT_S)
+        deadline = time.monotonic() + 20
+        while Peak.most < int(os.environ.get("AT_ONCE", "1")) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
 
 def act(turn):
@@ -46,8 +54,8 @@ def act(turn):
 
 
 def waits(turn):
-    with Peak():
-        time.sleep(WAIT_S)
+    with Peak() as peak:
+        peak.wait()
     act(turn)
 
 
@@ -69,8 +77,8 @@ class Counts:
     def __call__(self, turn):
         self.turns += 1
         print(f"seed {self.seed} turn {self.turns}")
-        with Peak():
-            time.sleep(WAIT_S)
+        with Peak() as peak:
+            peak.wait()
         act(turn)
 
 
@@ -208,19 +216,27 @@ PEAK = """
 """
 
 
+@pytest.fixture
+def at_once(monkeypatch):
+    """Return a function that has the agents wait for each other until so many are there."""
+    return lambda count: monkeypatch.setenv("AT_ONCE", str(count))
+
+
 def peak(result) -> int:
     return int(re.search(r"PEAK (\d+)", result.stdout.str()).group(1))
 
 
 @pytest.mark.parametrize(("limit", "most"), [(1, 1), (3, 3), (8, 6)])
-def test_so_many_episodes_run_at_once_and_no_more(project, limit, most):
+def test_so_many_episodes_run_at_once_and_no_more(project, at_once, limit, most):
+    at_once(most)
     project.write(SIMPLE + PEAK, bots=BOTS)
     result = project.run("-s", "--drift-agent=bots:waits", "--drift-seeds=6", f"--drift-concurrency={limit}")
 
     assert peak(result) == most
 
 
-def test_the_ini_setting_does_the_same(project):
+def test_the_ini_setting_does_the_same(project, at_once):
+    at_once(4)
     project.write(SIMPLE + PEAK, bots=BOTS)
     project.pytester.makeini("[pytest]\ndrift_concurrency = 4\n")
 
@@ -235,14 +251,16 @@ def test_a_number_that_is_none_is_refused(project, text):
     result.stderr.fnmatch_lines([f"*'{text}': give 1 to 1024 episodes at once*"])
 
 
-def test_all_seeds_of_one_item_run_at_once(project):
+def test_all_seeds_of_one_item_run_at_once(project, at_once):
+    at_once(5)
     project.write(TWO_KINDS.replace("assert drift_agent.turns == 20", "pass") + PEAK, bots=BOTS)
     result = project.run("-s", "--drift-agent=bots:Counts", "--drift-concurrency=5", "-k", "all or peak")
 
     assert peak(result) == 5
 
 
-def test_both_twins_run_at_once(project):
+def test_both_twins_run_at_once(project, at_once):
+    at_once(10)
     project.write(TWO_KINDS.replace("assert drift_agent.turns == 20", "pass") + PEAK, bots=BOTS)
     result = project.run(
         "-s", "--drift-agent=bots:waits", "--drift-twin", "--drift-concurrency=10", "-k", "each or peak"
@@ -298,7 +316,8 @@ FIXTURE = """
     ],
     ids=["bare function", "for_episode", "neither", "made for its seed", "made for its seed indirectly", "closure"],
 )
-def test_an_agent_of_a_fixture_is_shared_only_where_that_is_sound(project, fixture, most):
+def test_an_agent_of_a_fixture_is_shared_only_where_that_is_sound(project, at_once, fixture, most):
+    at_once(most)
     source = FIXTURE.format(fixture=f"@pytest.fixture\n    {fixture}")
     project.write(source + PEAK, bots=BOTS)
     result = project.run("-s", "--drift-concurrency=5")
@@ -345,7 +364,8 @@ def test_an_object_named_on_the_command_line_is_asked_for_one_episode_at_a_time(
     assert len(project.runs()) == 5
 
 
-def test_an_object_that_says_so_is_shared(project):
+def test_an_object_that_says_so_is_shared(project, at_once):
+    at_once(5)
     project.write(SIMPLE + PEAK, bots=BOTS + "\n\none = Counts()\none.concurrent_episodes = True\n")
 
     assert peak(project.run("-s", "--drift-agent=bots:one", "--drift-concurrency=5")) == 5
