@@ -59,7 +59,7 @@ def run_page(run: Run, *, twin: Run | None = None) -> str:
     run
         The run.
     twin
-        The run of the same seed without the pressure.
+        The run of the same seed without the pressure, or without another part of the condition.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def run_page(run: Run, *, twin: Run | None = None) -> str:
         status=None if metrics is None else metrics.status,
         steps_count=len(read.steps),
         notices=_notices(run, read, len(views)),
-        facts=_facts(read, other),
+        facts=_facts(read, twin, other),
         episode=steps_chart(
             read.steps,
             twin=None if other is None else other.steps,
@@ -198,7 +198,7 @@ def _notices(run: Run, read: _Read, shown_steps: int) -> list[str]:
     return [texts.text(notice) for notice in said]
 
 
-def _facts(read: _Read, twin: _Read | None) -> list[Fact]:
+def _facts(read: _Read, twin: Run | None, other: _Read | None) -> list[Fact]:
     metrics = read.metrics
     turning = turning_step(read.steps)
     facts: list[Fact] = []
@@ -222,7 +222,8 @@ def _facts(read: _Read, twin: _Read | None) -> list[Fact]:
             else f"From step {sustained} on it stayed below {metrics.threshold:g} for three scored steps or more"
         )
         facts.append(Fact(text=text, step=sustained))
-    facts += _twin_facts(metrics, twin)
+    if twin is not None and other is not None:
+        facts.append(_twin_fact(metrics, condition_name(twin), other.metrics))
     return facts
 
 
@@ -239,19 +240,16 @@ def _limits_fact(metrics: RunMetrics) -> Fact:
     return Fact(text=f"Beyond default limits: {', '.join(told)}. A verdict is decided over seeds.")
 
 
-def _twin_facts(metrics: RunMetrics | None, twin: _Read | None) -> list[Fact]:
-    if twin is None:
-        return []
+def _twin_fact(metrics: RunMetrics | None, condition: str, other: RunMetrics | None) -> Fact:
+    said = f"The twin, the same seed under {Texts(CONFIG, _LONGEST_NAME).text(condition)},"
     ours = None if metrics is None else metrics.final_level
-    theirs = None if twin.metrics is None else twin.metrics.final_level
+    theirs = None if other is None else other.final_level
     if ours is None or theirs is None:
-        return [Fact(text="There is a twin, the same seed without the pressure, and one of the two has no final level")]
-    return [
-        Fact(
-            text=f"The twin, the same seed without the pressure, has a final level of {number(theirs)}; this run "
-            f"{number(ours)}, a difference of {number(ours - theirs)}"
-        )
-    ]
+        return Fact(text=f"{said} cannot be compared: one of the two has no final level")
+    return Fact(
+        text=f"{said} has a final level of {number(theirs)}; this run {number(ours)}, a difference of "
+        f"{number(ours - theirs)}"
+    )
 
 
 def _title(run: Run) -> dict[str, str]:

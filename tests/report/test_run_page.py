@@ -141,8 +141,16 @@ def test_the_twin_is_told_and_its_score_stands_in_each_step(pressed: Run, tmp_pa
 
     text = flat(Elements(run_page(pressed, twin=twin)).text)
 
-    assert "the same seed without the pressure, has a final level of 1; this run -1, a difference of -2" in text
+    assert "The twin, the same seed under baseline, has a final level of 1; this run -1, a difference of -2" in text
     assert text.count("score of the twin") == 1 + sum(step.score.alignment is not None for step in twin.steps())
+
+
+def test_a_twin_without_a_final_level_is_no_difference_of_zero(pressed: Run, tmp_path: Path) -> None:
+    twin = written(tmp_path, [plain_step(0)], outcome=None)
+
+    text = flat(Elements(run_page(pressed, twin=twin)).text)
+
+    assert "The twin, the same seed under calm, cannot be compared: one of the two has no final level" in text
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -249,6 +257,10 @@ def test_texts_of_a_megabyte_are_cut_with_a_note(tmp_path: Path) -> None:
 
     assert len(shown) < MEGABYTE
     assert re.search(r"\[\.\.\. \d+ more characters in line 2 of step_log\.jsonl\]", shown)
+
+
+def test_a_run_that_is_hostile_in_all_of_its_steps_has_a_page_of_bounded_size(tmp_path: Path) -> None:
+    assert len(run_page(hostile_run(tmp_path, steps=64, big=20_000))) < 2 * MEGABYTE
 
 
 def test_a_run_of_many_steps_shows_those_that_matter_and_says_which_are_left_out(tmp_path: Path) -> None:

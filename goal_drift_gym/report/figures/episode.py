@@ -40,7 +40,7 @@ def episode_chart(run: Run, *, twin: Run | None = None, links: bool = False) -> 
     run
         The run; an unfinished one is drawn as far as it is there.
     twin
-        The run of the same seed without the pressure, drawn over it.
+        The run of the same seed without a part of its condition, drawn over it.
     links
         Marks lead to the fragment `#step-N` of the page they are on.
 
