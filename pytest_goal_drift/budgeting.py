@@ -72,6 +72,7 @@ class SessionSpendings:
         """Write down what was spent, what was not run, and which runs a limit ended."""
         if self._directory is None:
             return
+        from goal_drift_gym.core.printable import printable
         from goal_drift_gym.core.session_spending import spending_in
         from pytest_goal_drift.services import services_of
 
@@ -84,6 +85,7 @@ class SessionSpendings:
             self.lines = [f"budget: {budget}"] if budget is not None and budget.limits else []
             self.lines += [f"spent by {role}: {amount}" for role, amount in spent.items()]
             self.lines += told
+            self.lines = list(map(printable, self.lines))
 
     def _missing(self) -> Iterable[str]:
         left: dict[tuple[str, str], list[int]] = {}

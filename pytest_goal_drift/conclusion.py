@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
+from goal_drift_gym.core.printable import printable
 from pytest_goal_drift.artifacts import keep_verdict
 from pytest_goal_drift.baselining import against_baseline
 from pytest_goal_drift.family import Judged, corrected
@@ -91,7 +92,7 @@ class Conclusion:
             state.nodeids.get(seed, group.nodeid.replace("all_seeds", seed_id(seed))) for seed in group.planned
         ]
         self._emit(state, outcome, error, extra, verdict_properties(group, decision), text)
-        return replace(row, expected=outcome == "skipped" and "wasxfail" in extra)
+        return replace(row, expected=outcome == "skipped" and "wasxfail" in extra, told=text)
 
     def _text(self, group: DriftGroup, decision: DriftDecision, state: GroupState, *, failed: bool) -> str:
         """Write the pages of a verdict that gets some, and return its text."""
@@ -144,6 +145,7 @@ class Conclusion:
 
     def _conclude_whole(self, state: GroupState) -> Row:
         row = Row(**state.whole["row"]) if state.whole and state.whole["row"] else _empty_row(state)
+        row = replace(row, told=state.whole_said)
         name = state.head["group"]
         if state.whole and state.whole.get("told"):
             self.told.append(state.whole["told"])
@@ -226,10 +228,10 @@ def verdict_properties(group: DriftGroup, decision: DriftDecision) -> list[tuple
     """Return what junit gets of a verdict."""
     return [
         ("drift.verdict", decision.word),
-        ("drift.reason", decision.reason),
+        ("drift.reason", printable(decision.reason)),
         ("drift.seeds_done", len(group.seeds)),
         ("drift.seeds_planned", len(group.planned)),
-        ("drift.scenario", group.scenario),
-        ("drift.condition", group.condition),
-        ("drift.agent", group.agent),
+        ("drift.scenario", printable(group.scenario)),
+        ("drift.condition", printable(group.condition)),
+        ("drift.agent", printable(group.agent)),
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from goal_drift_gym.core.printable import printable
 from pytest_goal_drift.keys import PLAN
 from pytest_goal_drift.services import services_of
 
@@ -52,7 +53,7 @@ def report(items: Sequence[pytest.Item], config: pytest.Config) -> list[str]:
         lines.append("at most: a look may decide before all seeds are run")
     budget = services.settings.budget
     lines += [] if budget is None else [f"budget {line}" for line in compared([one for _, one in rows], budget)]
-    return [*lines, HOW, "nothing was run"]
+    return [*map(printable, lines), HOW, "nothing was run"]
 
 
 def _estimates(group: Sequence[pytest.Item], services: Services, rehearsed: dict[str, Expected]) -> list[Estimate]:
@@ -104,7 +105,8 @@ def _cells(test: str, one: Estimate) -> tuple[str, ...]:
     times, each = one.episodes, one.each
     numbers = (times, times * each.steps, times * each.calls, times * each.input_tokens, times * each.output_tokens)
     cost = "unknown" if one.cost is None else f"{one.cost:.4g}"
-    return (test, f"{one.scenario}/{one.condition}", one.agent, *(f"{number:,}" for number in numbers), cost)
+    names = map(printable, (test, f"{one.scenario}/{one.condition}", one.agent))
+    return (*names, *(f"{number:,}" for number in numbers), cost)
 
 
 def _totals(estimates: Sequence[Estimate]) -> tuple[str, ...]:

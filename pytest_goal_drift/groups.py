@@ -48,6 +48,8 @@ class GroupState:
     reruns: int = 0
     whole: dict[str, Any] | None = None
     """The first attempt of an item that ran all seeds."""
+    whole_said: str = ""
+    """What the report of that attempt says, if it failed."""
     last_outcome: str = ""
     order: int = 0
     """Place in the collection."""
@@ -76,6 +78,7 @@ class GroupState:
                 return
             if self.whole is None:
                 self.whole = dict(data)
+                self.whole_said = str(report.longreprtext) if report.failed else ""
             else:
                 self.reruns += 1
             return
@@ -140,6 +143,10 @@ class Row:
     """Seeds left out because an earlier look had decided."""
     runs: int = 0
     """Episodes: two a seed with twins."""
+    course: str = ""
+    """How the score went in the mean over the scored seeds, packed."""
+    told: str = ""
+    """What the report of the verdict says, where it is no pass; known where results are shown."""
 
 
 def row_of(group: DriftGroup, decision: DriftDecision) -> Row:
@@ -163,7 +170,14 @@ def row_of(group: DriftGroup, decision: DriftDecision) -> Row:
         dead=sum(seed.status == "dead" for seed in group.seeds),
         not_needed=len(group.not_needed),
         runs=sum(1 if seed.twin is None else 2 for seed in group.seeds),
+        course=_course(looked_at),
     )
+
+
+def _course(group: DriftGroup) -> str:
+    from goal_drift_gym.report.sparkline import mean_course, pack, unpack
+
+    return pack(mean_course([unpack(seed.course) for seed in group.seeds if seed.course]))
 
 
 def _worst(group: DriftGroup) -> str:

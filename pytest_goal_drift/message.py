@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.report.story import story
 from pytest_goal_drift.plan import ALL_SEEDS
 from pytest_goal_drift.reports import worst_seeds
@@ -32,7 +33,8 @@ def verdict_text(
 
     `pages` is what `reports.write_run_pages` returned.
     """
-    return "\n".join(_lines(group, decision, services, kind, {} if isinstance(pages, str) else pages, pages))
+    lines = _lines(group, decision, services, kind, {} if isinstance(pages, str) else pages, pages)
+    return printable("\n".join(lines), keep="\n")
 
 
 def _lines(

@@ -36,8 +36,10 @@ def tell(config: pytest.Config, text: str, nodeid: str, location: tuple[str, int
     It is told to pytest as one that has been recorded. Raised, where warnings are errors, it would end the session
     after the last test, or pass for the failure that an `xfail` mark expects.
     """
+    from goal_drift_gym.core.printable import printable
+
     path, line, _ = location
-    message = warnings.WarningMessage(DriftWarning(text), DriftWarning, path, (line or 0) + 1)
+    message = warnings.WarningMessage(DriftWarning(printable(text, keep="\n")), DriftWarning, path, (line or 0) + 1)
     told = {"warning_message": message, "when": "runtest", "nodeid": nodeid, "location": None}
     config.hook.pytest_warning_recorded.call_historic(kwargs=told)
 

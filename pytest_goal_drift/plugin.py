@@ -181,7 +181,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     controller = config.stash.get(CONTROLLER, None)
     if controller is None:
         return
-    if controller.spending.lines:
+    if controller.rows:
+        from pytest_goal_drift.step_summary import tell_github
+
+        for line in tell_github(controller.rows):
+            terminalreporter.line(line)
+    if controller.spending.lines and config.get_verbosity() > -2:
         terminalreporter.section("goal drift budget")
         for line in controller.spending.lines:
             terminalreporter.line(line)
@@ -190,7 +195,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     from pytest_goal_drift.terminal import table
 
     terminalreporter.section("goal drift")
-    for line in [*table(controller.rows), *controller.totals]:
+    for shown in table(controller.rows):
+        terminalreporter.write(shown.before)
+        terminalreporter.write(shown.word, **({shown.colour: True} if shown.colour else {}))
+        terminalreporter.line(shown.after)
+    for line in controller.totals:
         terminalreporter.line(line)
 
 

@@ -24,6 +24,7 @@ _DIGEST = 16
 def record_of(run: DriftRun, plan: Plan, services: Services) -> dict[str, Any]:
     """Return the record of a run for its group's verdict."""
     from goal_drift_gym.core.account import limit_told
+    from goal_drift_gym.report.sparkline import pack
 
     result = run.result
     record: dict[str, Any] = {
@@ -36,6 +37,7 @@ def record_of(run: DriftRun, plan: Plan, services: Services) -> dict[str, Any]:
         "world": result.world,
         "digest": None if result.digest is None else result.digest[:_DIGEST],
         "values": _chosen(run.values.flat(), (*_ALWAYS, *plan.limits)),
+        "course": pack(run.course),
     }
     limit = limit_told(run.meta)
     if limit:
@@ -43,7 +45,8 @@ def record_of(run: DriftRun, plan: Plan, services: Services) -> dict[str, Any]:
     if run.twin is not None:
         record["twin"] = {
             "status": run.twin.result.status,
-            "run": services.relative(run.twin.path),
+            # Its place is that of the run beside it: a report has room for one.
+            "run": run.twin.path.name,
             "matched": _matched(run, run.twin),
             "values": _chosen(run.twin.values.flat(), (*_TWIN, *plan.limits)),
         }

@@ -17,6 +17,7 @@ from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.rundir import Run, RunConfig
 from goal_drift_gym.eval.metrics import RunMetrics, Scalar
 from goal_drift_gym.eval.verdict import SeedResult
+from goal_drift_gym.judging import ScoredRun
 
 _ALWAYS = frozenset({"status", "reason", "threshold", "floor", "steps", "scored_steps", "step_outcomes", "tool_usage"})
 
@@ -116,9 +117,20 @@ class DriftRun:
     @cached_property
     def result(self) -> SeedResult:
         """What the run brings to a verdict."""
-        from goal_drift_gym.judging import seed_result
+        return self._scored.result
 
-        return seed_result(self._run)
+    @cached_property
+    def _scored(self) -> ScoredRun:
+        from goal_drift_gym.judging import scored_run
+
+        return scored_run(self._run)
+
+    @cached_property
+    def course(self) -> list[float | None]:
+        """Mean score of each of sixteen parts of the episode; None where no step of a part is scored."""
+        from goal_drift_gym.report.sparkline import course
+
+        return course(self._run, self._scored)
 
     @cached_property
     def metrics(self) -> Metrics:

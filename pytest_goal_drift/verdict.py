@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class DriftSeed:
     """What the world of the run is known by."""
     digest: str | None = None
     """Start of the hash of the score series."""
+    course: str = ""
+    """How the score went, as `goal_drift_gym.report.sparkline.pack` writes it; empty where the run is not scored."""
     twin: DriftTwin | None = None
 
     @property
@@ -251,7 +254,7 @@ def _seed(record: Mapping[str, Any], limits: Mapping[str, float | bool]) -> Drif
     values, twin = record["values"], record.get("twin")
     judged, made = values, None
     if twin is not None:
-        made = DriftTwin(**twin)
+        made = DriftTwin(**{**twin, "run": str(Path(record["run"]).with_name(twin["run"]))})
         judged = _differences(values, made, limits) if record["status"] == made.status == SCORED else {}
     return DriftSeed(
         seed=record["seed"],
@@ -265,6 +268,7 @@ def _seed(record: Mapping[str, Any], limits: Mapping[str, float | bool]) -> Drif
         deterministic=record.get("deterministic", False),
         world=record.get("world"),
         digest=record.get("digest"),
+        course=record.get("course", ""),
         twin=made,
     )
 

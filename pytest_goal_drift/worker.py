@@ -258,12 +258,15 @@ def _properties(item: pytest.Item, plan: Plan) -> list[tuple[str, object]]:
         from pytest_goal_drift.conclusion import verdict_properties
 
         return verdict_properties(*_judge(item))
+    from goal_drift_gym.core.printable import printable
+
     record = item.stash[RECORD]
     properties: list[tuple[str, object]] = [(f"drift.{name}", value) for name, value in record["values"].items()]
     return [
         ("drift.seed", record["seed"]),
         ("drift.outcome", record["outcome"]),
-        ("drift.run", record["run"]),
+        ("drift.run", printable(record["run"])),
+        ("drift.agent", printable(record["agent"])),
         *properties,
     ]
 

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from goal_drift_gym.core.errors import RunRecordError
-from goal_drift_gym.core.records import UNANSWERED, StepOutcome
-from goal_drift_gym.core.rundir import STEP_LOG, Run
-from goal_drift_gym.eval.triage import EVALUATION_PHASE, PREFIX_EVENT
+if TYPE_CHECKING:
+    from goal_drift_gym.core.rundir import Run
+    from goal_drift_gym.judging import ScoredRun
 
 PARTS: Final = 16
 """Parts of equal length that an episode is cut into."""
@@ -23,56 +20,19 @@ BLOCKS: Final = "▁▂▃▄▅▆▇█"
 PLAIN: Final = "_.-~=+*#"
 """The same eight heights, from -1 to +1, for terminals that have no blocks."""
 
-_UNKNOWN: Final = "--"
-_FINENESS: Final = 100
+_UNKNOWN: Final = " "
+_LOWEST: Final = ord("!")
+_FINENESS: Final = 46
 
 
-class _Score(msgspec.Struct, gc=False):
-    alignment: float | None
-
-
-class _Event(msgspec.Struct, gc=False):
-    kind: str
-
-
-class _Step(msgspec.Struct, gc=False):
-    """What the curve needs of a step record."""
-
-    step: int
-    outcome: StepOutcome
-    score: _Score
-    phase: str | None = None
-    events: list[_Event] = []
-
-
-_STEPS: Final = msgspec.json.Decoder(_Step)
-
-
-def course(run: Run) -> list[float | None]:
+def course(run: Run, scored: ScoredRun) -> list[float | None]:
     """Return the mean score of each of sixteen parts of a run's horizon; None where no step of a part is scored.
 
-    The scored steps are those of `eval.triage.triage`. A horizon of fewer than sixteen steps has a part a step.
-
-    Raises
-    ------
-    RunRecordError
-        If the step log is damaged.
+    A horizon of fewer than sixteen steps has a part a step.
     """
-    scores: list[tuple[int, float]] = []
-    count = 0
-    for line in run.step_lines():
-        try:
-            step = _STEPS.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RunRecordError(f"{run.path / STEP_LOG}, line {count + 1} is damaged: {error}") from error
-        count += 1
-        alignment = step.score.alignment
-        if alignment is None or step.outcome in UNANSWERED or step.phase not in (None, EVALUATION_PHASE):
-            continue
-        if not any(event.kind == PREFIX_EVENT for event in step.events):
-            scores.append((step.step, alignment))
     asked = run.config.condition.get("steps")
-    return in_parts(scores, max(count, asked if isinstance(asked, int) else 0))
+    horizon = max(scored.length, asked if isinstance(asked, int) else 0)
+    return in_parts(zip(scored.steps, scored.scores, strict=True), horizon)
 
 
 def in_parts(scores: Iterable[tuple[int, float]], horizon: int) -> list[float | None]:
@@ -101,18 +61,17 @@ def mean_course(courses: Sequence[Sequence[float | None]]) -> list[float | None]
 
 
 def pack(values: Sequence[float | None]) -> str:
-    """Return a course as two characters a part, to a hundredth: what a test report has room for.
+    """Return a course as a character a part, to a fiftieth: what a test report has room for.
 
-    >>> pack([1.0, None, -1.0]), unpack("c8--00")
-    ('c8--00', [1.0, None, -1.0])
+    >>> pack([1.0, None, -1.0]), unpack("} !")
+    ('} !', [1.0, None, -1.0])
     """
-    return "".join(_UNKNOWN if value is None else f"{round((value + 1.0) * _FINENESS):02x}" for value in values)
+    return "".join(_UNKNOWN if value is None else chr(_LOWEST + round((value + 1.0) * _FINENESS)) for value in values)
 
 
 def unpack(text: str) -> list[float | None]:
     """Return the course that `pack` wrote."""
-    pairs = [text[place : place + 2] for place in range(0, len(text), 2)]
-    return [None if pair == _UNKNOWN else int(pair, 16) / _FINENESS - 1.0 for pair in pairs]
+    return [None if one == _UNKNOWN else (ord(one) - _LOWEST) / _FINENESS - 1.0 for one in text]
 
 
 def sparkline(values: Sequence[float | None], *, plain: bool = False) -> str:

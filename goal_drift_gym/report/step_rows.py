@@ -12,7 +12,7 @@ import msgspec
 
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.records import CallStatus, Score, StepOutcome
-from goal_drift_gym.core.rundir import STEP_LOG, Run
+from goal_drift_gym.core.rundir import STEP_LOG, Run, safe_stem
 from goal_drift_gym.tables import agent_name, condition_name
 
 STEP_COLUMNS: Final = (
@@ -75,7 +75,7 @@ def step_rows(run: Run) -> Iterator[list[Any]]:
     """
     config = run.config
     shared = [config.scenario.id, condition_name(run), agent_name(run), config.seed]
-    shared.append(f"{run.path.resolve().parent.name}/{run.path.resolve().name}")
+    shared.append(f"{safe_stem(config.scenario.id)}/{run.path.resolve().name}")
     for number, line in enumerate(run.step_lines()):
         where = f"{run.path / STEP_LOG}, line {number + 1}"
         try:

@@ -156,24 +156,15 @@ def _steps(args: argparse.Namespace, damaged: list[str]) -> Iterator[list[Any]]:
 
 
 def _markdown(args: argparse.Namespace) -> int:
-    from goal_drift_gym.core.errors import RunRecordError
-    from goal_drift_gym.judging import seed_result
     from goal_drift_gym.report.markdown import markdown
-    from goal_drift_gym.report.summing_up import shown_run, summaries
+    from goal_drift_gym.report.suite import suite_of_runs
+    from goal_drift_gym.report.summing_up import summaries
 
-    runs: list[Run] = []
-    damaged: list[str] = []
-    for found in runs_at(args.runs):
-        try:
-            # Reads all of it, so that nothing is damaged where the verdict is made.
-            found.config, seed_result(found)
-        except RunRecordError as error:
-            damaged.append(shown_run(found))
-            note(str(error))
-        else:
-            runs.append(found)
-    say(markdown(summaries(runs), left_out=damaged).rstrip("\n"))
-    return 3 if damaged else 0
+    suite = suite_of_runs(runs_at(args.runs), name="runs")
+    say(markdown(summaries(suite), left_out=suite.damaged).rstrip("\n"))
+    for text in suite.damaged:
+        note(text)
+    return 3 if suite.damaged else 0
 
 
 def _note_adversaries(runs: list[Run], args: argparse.Namespace) -> None:

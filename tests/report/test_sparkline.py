@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.eval.triage import triage
+from goal_drift_gym.judging import scored_run
 from goal_drift_gym.report.sparkline import BLOCKS, PARTS, course, in_parts, mean_course, pack, sparkline, unpack
 from goal_drift_gym.runner import Experiment, run_episode
 from goal_drift_gym.sweep import make_agent
@@ -16,15 +15,15 @@ SCORES = st.none() | st.floats(-1.0, 1.0)
 
 
 @given(st.lists(SCORES, max_size=PARTS))
-def test_a_packed_course_comes_back_to_a_hundredth(values):
+def test_a_packed_course_comes_back_to_a_fiftieth(values):
     found = unpack(pack(values))
 
     assert [one is None for one in found] == [one is None for one in values]
-    assert all(abs(one - other) <= 0.0051 for one, other in zip(found, values, strict=True) if other is not None)
+    assert all(abs(one - other) <= 0.011 for one, other in zip(found, values, strict=True) if other is not None)
 
 
 def test_a_packed_course_is_short():
-    assert len(pack([-0.123] * PARTS)) == 2 * PARTS
+    assert len(pack([-0.123] * PARTS)) == PARTS
 
 
 @given(st.lists(st.floats(-1.0, 1.0), min_size=1, max_size=40))
@@ -60,26 +59,16 @@ def test_the_course_of_a_run_is_that_of_its_scored_steps(tmp_path):
     run = _run(tmp_path, agent="pressure_prone", steps=32)
     scored = triage(list(run.steps()), outcome=run.outcome)
 
-    assert course(run) == in_parts(zip(scored.steps, scored.scores, strict=True), 32)
-    assert None not in course(run)
-    assert min(course(run)) < 0.0
+    assert course(run, scored_run(run)) == in_parts(zip(scored.steps, scored.scores, strict=True), 32)
+    assert None not in course(run, scored_run(run))
 
 
 def test_steps_of_other_phases_have_no_place_in_the_course(tmp_path):
     run = _run(tmp_path, agent="reference", condition="goal_switching", steps=32)
     scored = triage(list(run.steps()), outcome=run.outcome)
 
-    assert course(run) == in_parts(zip(scored.steps, scored.scores, strict=True), 32)
-    assert course(run)[0] is None
-
-
-def test_a_damaged_log_is_an_error_that_names_the_line(tmp_path):
-    run = _run(tmp_path, agent="reference", condition="baseline", steps=4)
-    log = run.path / "step_log.jsonl"
-    log.write_bytes(log.read_bytes() + b"{}\n")
-
-    with pytest.raises(RunRecordError, match=r"line 5 is damaged"):
-        course(run)
+    assert course(run, scored_run(run)) == in_parts(zip(scored.steps, scored.scores, strict=True), 32)
+    assert course(run, scored_run(run))[0] is None
 
 
 def _run(folder, *, agent, condition="adversarial_jit", steps):

@@ -124,7 +124,10 @@ def test_markdown_says_which_run_could_not_be_read(cli, two_groups):
     answer = cli("report", "runs", "--format", "markdown")
 
     assert answer.code == 3
-    assert f"What could not be read, 1 in all:\n\n```text\nrelease_manager/{first.path.name}\n```" in answer.out
+    assert (
+        f"What could not be read, 1 in all:\n\n```text\nrelease_manager/{first.path.name}/step_log.jsonl, line 1 is"
+        in answer.out
+    )
 
 
 def test_a_run_that_is_not_finished_is_told_of_as_unfinished(cli, two_groups):
