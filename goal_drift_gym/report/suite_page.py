@@ -26,10 +26,12 @@ from goal_drift_gym.report.seeds import SeedView, counting, read_seed, scored, v
 from goal_drift_gym.report.suite import DoseFamily, Suite, SuiteGroup, dose_families
 from goal_drift_gym.report.verdict_view import (
     ALPHA,
+    INTERVAL,
     Cell,
     bounds,
     limits_text,
     mean_cell,
+    severity,
     share_cell,
     short,
     verdict_view,
@@ -38,12 +40,10 @@ from goal_drift_gym.report.writing import write_whole
 
 RunReports = Literal["none", "failing", "all"]
 
-WORST_FIRST: Final = ("fail", "invalid", "incomplete", "inconclusive", "no gate", "not run", "pass")
-"""The order of verdicts on the page."""
 MOST_PAGES: Final = 5
-"""Seeds of a failing group whose runs get a page of their own, the worst first."""
-MOST_PAGES_IN_ALL: Final = 50
-INTERVAL: Final = f"{1.0 - 2.0 * ALPHA:.0%}"
+"""Runs of a failing group that get a page of their own, the worst first."""
+MOST_PAGES_IN_ALL: Final = 30
+"""Runs of all failing groups that do; where they are many, each has fewer."""
 
 _LOOKS: Final[dict[str, Any]] = {"script": "table.js", "sheet": "suite.css"}
 _OURS = re.compile(r"[0-9]+\.html")
@@ -117,11 +117,13 @@ def write_suite_report(
     families = dose_families(suite)
     views = {place: _family_view(family) for family in families for _, place in family.doses}
     rows: list[IndexRow] = []
+    failing = sum(map(_fails, suite.groups))
     written = 0
     for place, group in enumerate(suite.groups):
         seeds = group.read()
         if run_reports != "none":
-            most = None if run_reports == "all" else min(MOST_PAGES, MOST_PAGES_IN_ALL - written)
+            share = min(MOST_PAGES, max(1, MOST_PAGES_IN_ALL // max(failing, 1)), MOST_PAGES_IN_ALL - written)
+            most = None if run_reports == "all" else share
             written += _write_run_reports(group, seeds, artifacts, most)
         rows.append(_index_row(place, group, seeds))
         values = _group_values(group, seeds, views.get(place), _Links(artifacts, folder / "groups"))
@@ -139,16 +141,12 @@ def _index(suite: Suite, rows: Sequence[IndexRow], families: Sequence[DoseFamily
         name=suite.name,
         runs=sum(len(group.runs) for group in suite.groups),
         damaged=[short(told) for told in suite.damaged],
-        rows=sorted(rows, key=lambda row: (_severity(row.word), row.number)),
-        counts=sorted(found.items(), key=lambda one: _severity(one[0])),
+        rows=sorted(rows, key=lambda row: (severity(row.word), row.number)),
+        counts=sorted(found.items(), key=lambda one: severity(one[0])),
         tests=any(group.title != group.key.title for group in suite.groups),
         families=[_family_view(family) for family in families],
         interval=INTERVAL,
     )
-
-
-def _severity(word: str) -> int:
-    return WORST_FIRST.index(word) if word in WORST_FIRST else len(WORST_FIRST)
 
 
 def _page_of(place: int) -> str:

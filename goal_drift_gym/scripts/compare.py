@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,13 +22,14 @@ from goal_drift_gym.scripts.arguments import (
     runs_at,
     samples_at,
 )
-from goal_drift_gym.scripts.output import add_format, as_json, say
+from goal_drift_gym.scripts.output import add_format, as_json, note, say
 from goal_drift_gym.scripts.verdicts import print_verdict, worst_run
 
 if TYPE_CHECKING:
     from goal_drift_gym.comparing import Comparison
     from goal_drift_gym.core.rundir import Run
     from goal_drift_gym.judging import GroupKey
+    from goal_drift_gym.samples import Sample
 
 _BASELINE = "baseline:"
 
@@ -56,23 +58,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_rule(parser)
     add_baselines_dir(parser)
     add_format(parser, "table", "json")
+    parser.add_argument(
+        "--html", metavar="FILE", help="also write a page with both sides of each group: means, curves, settings"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare, print, and tell by the exit code."""
     from goal_drift_gym.comparing import compare
-    from goal_drift_gym.judging import group_runs
 
+    before, after = (samples_at(place, args.baselines_dir) for place in (args.a, args.b))
     found = compare(
-        samples_at(args.a, args.baselines_dir),
-        samples_at(args.b, args.baselines_dir),
+        before,
+        after,
         parse_limits(args.limits),
         pairing=args.paired,
         mode=args.mode,
         alpha=args.alpha,
         p_max=args.p_max,
     )
-    runs = {} if args.b.startswith(_BASELINE) else group_runs(runs_at([args.b]))
+    runs = _runs(args.b)
+    if args.html:
+        note(f"page: {_write_page(args, found, (before, after), runs)}")
     if args.format == "json":
         as_json({"comparisons": [_plain(one, runs.get(one.after, [])) for one in found]})
     else:
@@ -82,6 +89,28 @@ def run(args: argparse.Namespace) -> int:
                 say()
             print_verdict(_title(one.before, one.after), one.verdict, runs.get(one.after, []), width=width)
     return exit_code(one.verdict for one in found)
+
+
+def _runs(place: str) -> dict[GroupKey, list[Run]]:
+    from goal_drift_gym.judging import group_runs
+
+    return {} if place.startswith(_BASELINE) else group_runs(runs_at([place]))
+
+
+def _write_page(
+    args: argparse.Namespace,
+    found: Sequence[Comparison],
+    samples: Sequence[Sequence[Sample]],
+    after: dict[GroupKey, list[Run]],
+) -> Path:
+    from goal_drift_gym.report.compare_page import Side, compare_page
+    from goal_drift_gym.report.writing import write_whole
+
+    before, now = (
+        Side(name=place if place.startswith(_BASELINE) else Path(place).resolve().name, samples=side, runs=runs)
+        for place, side, runs in zip((args.a, args.b), samples, (_runs(args.a), after), strict=True)
+    )
+    return write_whole(Path(args.html), compare_page(found, before, now))
 
 
 def _title(before: GroupKey, after: GroupKey) -> str:

@@ -11,9 +11,14 @@ from pathlib import Path
 from sample_runs import hostile_run, plain_step, pressed_run, real_run, written
 
 from goal_drift_gym import find_runs
+from goal_drift_gym.comparing import compare
+from goal_drift_gym.judging import group_runs
+from goal_drift_gym.report.compare_page import Side, compare_page
 from goal_drift_gym.report.run_page import write_run_report
 from goal_drift_gym.report.suite import suite_of_runs
 from goal_drift_gym.report.suite_page import write_suite_report
+from goal_drift_gym.report.writing import write_whole
+from goal_drift_gym.samples import samples_of
 
 
 def run_with_twin(folder: Path) -> Path:
@@ -71,6 +76,26 @@ def unscored_group(folder: Path) -> Path:
     return suite(folder).parent / "groups" / "5.html"
 
 
+def large_group(folder: Path) -> Path:
+    """Make a group of more seeds than are drawn one by one, of which each tenth drifts from the start."""
+    for seed in range(230):
+        scores = [-0.5 if seed % 10 == 0 else 1.0 - seed / 1000] * 12
+        written(folder / "runs", [plain_step(step, score) for step, score in enumerate(scores)], seed=seed)
+    report = write_suite_report(
+        suite_of_runs(find_runs(folder / "runs"), name="suite"), folder / "suite", run_reports="none"
+    )
+    return report.parent / "groups" / "1.html"
+
+
+def comparison(folder: Path) -> Path:
+    sides = []
+    for name, agent in (("before", "reference"), ("after", "slow_drifter")):
+        runs = [real_run(folder / name, agent=agent, seed=seed, steps=24) for seed in range(5)]
+        sides.append(Side(name=name, samples=samples_of(runs), runs=group_runs(runs)))
+    found = compare(sides[0].samples, sides[1].samples)
+    return write_whole(folder / "compared.html", compare_page(found, *sides))
+
+
 PAGES: dict[str, Callable[[Path], Path]] = {
     "run-with-twin": run_with_twin,
     "run-with-phases": run_with_phases,
@@ -83,4 +108,6 @@ PAGES: dict[str, Callable[[Path], Path]] = {
     "group-hostile": hostile_group,
     "group-drifting": drifting_group,
     "group-unscored": unscored_group,
+    "group-large": large_group,
+    "comparison": comparison,
 }

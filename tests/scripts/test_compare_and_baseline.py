@@ -251,3 +251,26 @@ def test_runs_that_are_not_scored_make_no_baseline(cli, outside_ci):
     make(cli, "crasher", "a", seeds=2)
 
     assert "nothing to compare" in cli("baseline", "save", "one", "a").err
+
+
+def test_a_page_shows_both_sides_and_leaves_what_is_printed_as_it_is(cli, place):
+    make(cli, "reference", "a", seeds=5)
+    make(cli, "late_collapser", "b", seeds=5)
+
+    plain = cli("compare", "a", "b", "--format", "json")
+    answer = cli("compare", "a", "b", "--format", "json", "--html", "pages/compared.html")
+
+    assert (answer.code, answer.json) == (plain.code, plain.json)
+    assert "pages/compared.html" in answer.err
+    page = (place / "pages" / "compared.html").read_text("utf-8")
+    assert "a (A) and b (B)" in page
+    assert str(place) not in page
+
+
+def test_a_page_against_a_baseline_shows_the_curves_of_the_runs_alone(cli, place, outside_ci):
+    make(cli, "reference", "a", seeds=5)
+    assert cli("baseline", "save", "main", "a").code == 0
+
+    cli("compare", "baseline:main", "a", "--html", "page.html")
+
+    assert "A is a baseline" in (place / "page.html").read_text("utf-8")

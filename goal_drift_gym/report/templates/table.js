@@ -14,10 +14,8 @@ for (const table of document.querySelectorAll("table[data-rows]")) {
     made.addEventListener("click", () => { page += move; show(); });
     return made;
   };
-  if (all.length > 1) {
-    const search = make("input", label("Find"), { type: "search" });
-    search.addEventListener("input", () => { text = search.value.toLowerCase(); filter(); });
-  }
+  const search = make("input", label("Find"), { type: "search" });
+  search.addEventListener("input", () => { text = search.value.toLowerCase(); filter(); });
   if (words.length > 1) {
     const select = make("select", label("Verdict"), {});
     for (const one of ["", ...words]) make("option", select, { value: one, textContent: one || "all" });
@@ -77,7 +75,7 @@ for (const table of document.querySelectorAll("table[data-rows]")) {
     show();
     row.scrollIntoView({ block: "center" });
   }
-  table.parentElement.before(tools);
+  if (all.length > 1) table.parentElement.before(tools);
   show();
   window.addEventListener("hashchange", go);
   go();
