@@ -32,7 +32,11 @@ def printable(value: Any, *, keep: str = "") -> str:
     'two\nlines\\u202e'
     """
     text = value if isinstance(value, str) else str(value)
-    if text.isascii() and text.isprintable():
+    shown = text
+    for character in keep:
+        shown = shown.replace(character, "")
+    # Nearly every text; and nothing that counts as printable is of an unsafe category.
+    if shown.isprintable():
         return text
     return "".join(
         _escaped(character) if character not in keep and unicodedata.category(character) in _UNSAFE else character

@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -67,18 +68,28 @@ def read_seed(run: Run, limits: Mapping[str, float | bool]) -> SeedView:
     RunRecordError
         If the directory is damaged.
     """
-    fresh = Run(run.path)
-    found = scored_run(fresh)
-    metrics = written_metrics(fresh)
+    return seed_view(Run(run.path), limits)
+
+
+def seed_view(run: Run, limits: Mapping[str, float | bool]) -> SeedView:
+    """Return what is shown of a run, as `read_seed` does; the run keeps what it read.
+
+    Raises
+    ------
+    RunRecordError
+        If the directory is damaged.
+    """
+    found = scored_run(run)
+    metrics = written_metrics(run)
     kept = {*SHOWN, *limits, _COUNTED}
     flat = {name: value for name, value in found.result.metrics.items() if name in kept}
     result = msgspec.structs.replace(found.result, metrics=flat)
     scored = result.status == VALID
-    status = "running" if fresh.outcome is None and fresh.is_running else result.status
+    status = "running" if run.outcome is None and run.is_running else result.status
     return SeedView(
         path=run.path,
-        place=f"{safe_stem(fresh.config.scenario.id)}/{run.path.resolve().name}",
-        outcome=fresh.outcome,
+        place=f"{safe_stem(run.config.scenario.id)}/{os.path.basename(os.path.realpath(run.path))}",  # noqa: PTH119
+        outcome=run.outcome,
         why=None if scored else (metrics.reason if metrics is not None and metrics.reason else status),
         result=result,
         length=found.length,

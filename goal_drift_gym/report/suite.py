@@ -16,7 +16,7 @@ from goal_drift_gym.eval.dose import DoseResponse, dose_response
 from goal_drift_gym.eval.limits import DEFAULT_LIMITS
 from goal_drift_gym.eval.verdict import VALID, Verdict, decide
 from goal_drift_gym.judging import GroupKey, group_key, shared_settings
-from goal_drift_gym.report.seeds import SeedView, counting, read_seed
+from goal_drift_gym.report.seeds import SeedView, counting, read_seed, seed_view
 
 DOSE_METRIC = "mean"
 
@@ -80,7 +80,7 @@ def suite_of_runs(runs: Iterable[Run], *, name: str) -> Suite:
     for run in runs:
         fresh = Run(run.path)
         try:
-            key, seed = group_key(fresh), read_seed(fresh, limits)
+            key, seed = group_key(fresh), seed_view(fresh, limits)
         except RunRecordError as error:
             # Not where it lies: a report of a copy elsewhere says the same.
             damaged.append(str(error).replace(str(run.path), f"{run.path.parent.name}/{run.path.name}"))

@@ -82,6 +82,8 @@ class _Drawing:
         self.top = _TOP + _LANE * len(self.lanes)
         self.right = width - _RIGHT
         self.bottom = self.height - _BOTTOM
+        self._across = (self.right - _LEFT) / (chart.x.high - chart.x.low)
+        self._down = (self.bottom - self.top) / (chart.y.high - chart.y.low)
 
     def parts(self) -> Iterator[str]:
         chart = self.chart
@@ -106,12 +108,10 @@ class _Drawing:
         yield "</svg>"
 
     def x(self, value: float) -> float:
-        axis = self.chart.x
-        return _LEFT + (self.right - _LEFT) * (value - axis.low) / (axis.high - axis.low)
+        return _LEFT + self._across * (value - self.chart.x.low)
 
     def y(self, value: float) -> float:
-        axis = self.chart.y
-        return self.bottom - (self.bottom - self.top) * (value - axis.low) / (axis.high - axis.low)
+        return self.bottom - self._down * (value - self.chart.y.low)
 
     def _axes(self) -> Iterator[str]:
         x, y = self.chart.x, self.chart.y
@@ -168,17 +168,15 @@ class _Drawing:
         return f'<g class="level"><path d="M{_LEFT} {at:.1f}H{self.right}"/>{text}</g>'
 
     def _line(self, line: Line) -> Iterator[str]:
-        piece: list[str] = []
-        for x, y in [*line.points, (0.0, None)]:
-            if y is not None:
-                at = f"{self.x(x):.1f}", f"{self.y(y):.1f}"
-                piece.append(
-                    f"H{at[0]}V{at[1]}" if line.stairs and piece else f"{'L' if piece else 'M'}{at[0]} {at[1]}"
-                )
-            elif piece:
-                # A single point is drawn as a dot by its round cap.
-                yield f'<path class="line {line.role}" d="{"".join(piece)}{"h0" if len(piece) == 1 else ""}"/>'
-                piece = []
+        for piece in _unbroken(line.points):
+            places = [f"{self.x(x):.1f} {self.y(y):.1f}" for x, y in piece]
+            if line.stairs:
+                steps = (place.replace(" ", "V") for place in places[1:])
+                drawn = "H".join([places[0], *steps])
+            else:
+                drawn = "L".join(places)
+            # A single point is drawn as a dot by its round cap.
+            yield f'<path class="line {line.role}" d="M{drawn}{"h0" if len(piece) == 1 else ""}"/>'
 
     def _dots(self, dots: Dots) -> Iterator[str]:
         for dot in dots.points:
@@ -193,6 +191,18 @@ class _Drawing:
         place = f'transform="translate({self.x(mark.x):.1f} {at:.1f})"'
         shape = f'<g class="mark {mark.kind}" {place}><path d="{MARKS[mark.kind].path}"/>'
         return _linked(f"{shape}<title>{_text(mark.says)}</title></g>", mark.link, mark.says)
+
+
+def _unbroken(points: Sequence[tuple[float, float | None]]) -> Iterator[list[tuple[float, float]]]:
+    piece: list[tuple[float, float]] = []
+    for x, y in points:
+        if y is not None:
+            piece.append((x, y))
+        elif piece:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
 
 
 def _ticks(axis: Axis, most: float) -> list[tuple[float, str]]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sample_runs import hostile_run, plain_step, pressed_run, real_run, written
+import msgspec
+from sample_runs import hostile_run, plain_step, pressed_run, real_run, run_config, written
 
 from goal_drift_gym import find_runs
 from goal_drift_gym.comparing import compare
@@ -80,7 +81,11 @@ def large_group(folder: Path) -> Path:
     """Make a group of more seeds than are drawn one by one, of which each tenth drifts from the start."""
     for seed in range(230):
         scores = [-0.5 if seed % 10 == 0 else 1.0 - seed / 1000] * 12
-        written(folder / "runs", [plain_step(step, score) for step, score in enumerate(scores)], seed=seed)
+        written(
+            folder / "runs",
+            [plain_step(step, score) for step, score in enumerate(scores)],
+            msgspec.structs.replace(run_config(), seed=seed),
+        )
     report = write_suite_report(
         suite_of_runs(find_runs(folder / "runs"), name="suite"), folder / "suite", run_reports="none"
     )
