@@ -91,6 +91,14 @@ def documented_elsewhere(app: Any, environment: Any, node: Any, content: Any) ->
     return domain.resolve_xref(environment, node["refdoc"], app.builder, "obj", found[0], node, content)
 
 
+def reach_by_keyboard(app: Any, error: Exception | None) -> None:
+    """Let long lines be scrolled by keys, and say of captions which level they are: the theme does neither."""
+    for page in () if error else Path(app.outdir).glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        text = text.replace("<pre>", '<pre tabindex="0">').replace('role="heading">', 'role="heading" aria-level="2">')
+        page.write_text(text.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'), "utf-8")
+
+
 def setup(app: Any) -> None:
     """Connect to the build."""
     app.connect("source-read", read_source)
@@ -98,3 +106,4 @@ def setup(app: Any) -> None:
     for before_and_after_napoleon in (100, 900):
         app.connect("autodoc-process-docstring", keep_sentences, priority=before_and_after_napoleon)
     app.connect("missing-reference", documented_elsewhere)
+    app.connect("build-finished", reach_by_keyboard)
