@@ -183,7 +183,8 @@ def browser(session: nox.Session) -> None:
 
     Pictures of all pages are kept in `artifacts/screenshots` of the session's folder.
     """
-    _program(session, "chromium", "chromium")
+    # A browser without a font measures nothing.
+    _program(session, "chromium", "chromium", "fonts-dejavu-core")
     _program(session, "npm", "npm")
     session.install(".[report,serve]", "playwright>=1.50")
     tmp = Path(session.create_tmp()).resolve()
@@ -252,14 +253,14 @@ def readme(session: nox.Session) -> None:
     shutil.rmtree(clone.parent)
 
 
-def _program(session: nox.Session, name: str, package: str) -> None:
+def _program(session: nox.Session, name: str, *packages: str) -> None:
     """Install a program of the system where it is missing and that is possible."""
     if shutil.which(name) is not None:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        session.error(f"{name} is not here, and only root can install it: apt-get install {package}")
+        session.error(f"{name} is not here, and only root can install it: apt-get install {' '.join(packages)}")
     session.run("apt-get", "update", "-qq", external=True)
-    session.run("apt-get", "install", "-qq", "--yes", "--no-install-recommends", package, external=True)
+    session.run("apt-get", "install", "-qq", "--yes", "--no-install-recommends", *packages, external=True)
 
 
 def _only(folder: str, pattern: str) -> str:

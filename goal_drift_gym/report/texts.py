@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from html import escape
 from typing import Any, Final, TypeVar
 
 from goal_drift_gym.core.printable import printable
@@ -45,10 +46,10 @@ class Texts:
         # Escapes make a text longer, and it is the longer one that fills the page.
         kept = printable(whole[:room], keep=_KEPT)
         used = min(len(whole), room)
-        if len(kept) > room:
-            used = max(1, room * used // len(kept))
+        if _size(kept) > room:
+            used = max(1, room * used // _size(kept))
             kept = printable(whole[:used], keep=_KEPT)
-        self._left -= len(kept)
+        self._left -= _size(kept)
         left_out = len(whole) - used
         if left_out <= 0:
             return kept
@@ -65,10 +66,16 @@ class Texts:
 
     def some(self, items: Sequence[Item]) -> tuple[Sequence[Item], str | None]:
         """Return as many items as a page shows, and a note on the others; None where there are none."""
-        left_out = len(items) - _MOST_ITEMS
+        # Where the allowance is used up, each would be a note that it is left out.
+        most = _MOST_ITEMS if self._left > 0 else 1
+        left_out = len(items) - most
         if left_out <= 0:
             return items, None
-        return items[:_MOST_ITEMS], f"{left_out} more in {self.place}"
+        return items[:most], f"{left_out} more in {self.place}"
+
+
+def _size(text: str) -> int:
+    return len(escape(text))
 
 
 def laid_out(value: Any, indent: int = 0) -> str:

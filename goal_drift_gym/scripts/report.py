@@ -74,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write a page instead: of one run a file, of several a folder (default: below artifacts)",
     )
     parser.add_argument(
+        "--twin", metavar="RUN", help="with --html of one run: the run of the same seed to lay its score over"
+    )
+    parser.add_argument(
         "--by",
         metavar="LABELS",
         help="what makes a group: scenario, condition, agent, seed, outcome, or a setting such as goal.wording; a "
@@ -87,10 +90,12 @@ def run(args: argparse.Namespace) -> int:
     from goal_drift_gym.core.errors import RunRecordError
     from goal_drift_gym.tables import run_row
 
+    if args.twin is not None and args.html is None:
+        raise UsageError("--twin goes with --html")
     if args.html is not None:
         from goal_drift_gym.scripts.report_html import write_pages
 
-        return write_pages(args.runs, args.html)
+        return write_pages(args.runs, args.html, args.twin)
     if args.format == "markdown" or args.steps:
         return _text_or_steps(args)
     further = args.survival or args.paper_metrics or args.adversaries

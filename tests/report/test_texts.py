@@ -29,6 +29,10 @@ def test_escapes_count_as_the_characters_they_take() -> None:
     assert shown.endswith(f"[... {1_000_000 - 25} more characters in here]")
 
 
+def test_what_markup_makes_longer_counts_as_long_as_it_gets() -> None:
+    assert Texts("here", 1000, longest=100).text("<" * 50) == f"{'<' * 25} [... 25 more characters in here]"
+
+
 def test_lists_are_cut_with_a_note() -> None:
     texts = Texts("here", 1000)
 

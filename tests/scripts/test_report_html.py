@@ -38,3 +38,23 @@ def test_a_run_whose_config_is_damaged_has_no_page(cli, place):
 
     assert (answer.code, answer.out) == (3, "")
     assert "config.json is damaged" in answer.err
+
+
+def test_a_twin_is_laid_over_the_run_of_its_seed(cli, place):
+    cli(*RUN, "--seeds", "1")
+    run = one_run(place)
+    cli(
+        "run", "release_manager", "--agent", "pressure_prone", "--set", "steps=20", "--seeds", "2", "--runs-dir", "free"
+    )
+    twin, other = sorted(place.glob("free/release_manager/*"), key=lambda path: path.name.rpartition("-")[2])
+
+    assert cli("report", run, "--html", "pages/mine.html", "--twin", twin).code == 0
+    assert "The twin, the same seed under baseline, has a final level of 1" in Path("pages/mine.html").read_text(
+        "utf-8"
+    )
+
+    wrong = cli("report", run, "--html", "pages/mine.html", "--twin", other)
+    assert wrong.code == 2
+    assert "is seed 1 of release_manager" in wrong.err
+    assert cli("report", place / "free", "--html", "pages", "--twin", twin).code == 2
+    assert cli("report", run, "--twin", twin).code == 2
