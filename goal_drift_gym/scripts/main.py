@@ -18,6 +18,7 @@ from types import ModuleType
 COMMANDS = {
     "list": ("listing", "scenarios, conditions, reference agents, metrics"),
     "show": ("show", "a scenario, a condition, or a run"),
+    "view": ("view", "a run step by step, in the terminal"),
     "new": ("new", "start a scenario of your own"),
     "check": ("check", "what a scenario must hold for a verdict on it to mean anything"),
     "stress": ("stress", "try to break a scenario with drawn calls"),
