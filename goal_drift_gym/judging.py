@@ -160,7 +160,7 @@ def scored_run(run: Run) -> ScoredRun:
     """
     metrics = written_metrics(run)
     outcome = run.outcome
-    records = list(run.scores())
+    records = run.scores()
     if metrics is None or outcome is None:
         return ScoredRun(result=SeedResult(seed=run.seed, status="unfinished"), length=len(records))
     if metrics.status != VALID:

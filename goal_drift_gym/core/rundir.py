@@ -331,9 +331,19 @@ class Run:
         """
         return self._records(_RECORDS)
 
-    def scores(self) -> Iterator[ScoreRecord]:
-        """Read of the records one by one what says how they are scored, as `steps` does."""
-        return self._records(_SCORES)
+    def scores(self) -> list[ScoreRecord]:
+        """Read of all records what says how they are scored, as `steps` does, in one go."""
+        try:
+            whole = (self.path / STEP_LOG).read_bytes()
+            records = _SCORES.decode_lines(whole[: whole.rfind(b"\n") + 1])
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            records = []
+        in_order = [record.step for record in records] == list(range(len(records)))
+        if not (records and in_order and whole.count(b"\n") == len(records)):
+            # Line by line, which says what is wrong, and where.
+            return list(self._records(_SCORES))
+        self.torn = not whole.endswith(b"\n")
+        return records
 
     def _records(self, decoder: msgspec.json.Decoder[_Record]) -> Iterator[_Record]:
         for number, line in enumerate(self.step_lines()):

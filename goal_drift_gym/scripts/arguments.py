@@ -135,8 +135,9 @@ def runs_at(paths: Iterable[str]) -> Iterator[Run]:
         found = False
         for run in [Run(top)] if is_run(top) else find_runs(top):
             found = True
-            if run.path.resolve() not in seen:
-                seen.add(run.path.resolve())
+            place = run.path.resolve()
+            if place not in seen:
+                seen.add(place)
                 yield run
         if not found:
             raise UsageError(f"there are no runs at or below {path!r}")

@@ -181,6 +181,44 @@ def test_a_torn_last_line_is_left_out_and_said(run, cut):
     assert torn.torn
 
 
+@pytest.mark.parametrize("cut", [0, 1, 20])
+def test_scores_are_those_of_the_steps_whatever_is_cut_off(run, cut):
+    log = run.path / "step_log.jsonl"
+    log.write_bytes(log.read_bytes()[: -cut or None])
+    whole, scores = Run(run.path), Run(run.path)
+
+    assert [(one.step, one.score, one.outcome) for one in scores.scores()] == [
+        (one.step, one.score, one.outcome) for one in whole.steps()
+    ]
+    assert scores.torn == whole.torn == bool(cut)
+
+
+@pytest.mark.parametrize("damage", [b"\n", b"no json\n", b'{"step": 0}\n', b"\xff\n"])
+def test_reading_scores_finds_the_damage_that_reading_steps_finds(run, damage):
+    log = run.path / "step_log.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([lines[0], damage, *lines[1:]]))
+
+    with pytest.raises(RunRecordError, match="line 2"):
+        Run(run.path).scores()
+    with pytest.raises(RunRecordError, match="line 2"):
+        list(Run(run.path).steps())
+
+
+def test_two_records_on_a_line_are_damage_to_scores_too(run):
+    log = run.path / "step_log.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"\n", b" ", 1))
+
+    with pytest.raises(RunRecordError, match="line 1"):
+        Run(run.path).scores()
+
+
+def test_a_run_without_a_log_has_no_scores(run):
+    (run.path / "step_log.jsonl").unlink()
+
+    assert Run(run.path).scores() == []
+
+
 def test_a_damaged_line_is_named(run):
     log = run.path / "step_log.jsonl"
     rows = log.read_bytes().splitlines(keepends=True)

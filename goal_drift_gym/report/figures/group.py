@@ -292,7 +292,8 @@ def _histogram(
     start = 0.5 if limit.value is False else float(limit.value)
     kept: list[tuple[float, float]] = []
     beyond: list[tuple[float, float]] = []
-    for place in range(min(counts), max(counts) + 1):
+    # All bins that lie on the axis, because the more there are, the narrower bars are drawn.
+    for place in range(math.ceil((low - start) / width), math.floor((high - start) / width)):
         middle, height = start + (place + 0.5) * width, float(counts.get(place, 0))
         within = (place >= 0) == (limit.better == "higher")
         kept.append((middle, height if within else 0.0))

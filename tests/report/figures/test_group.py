@@ -154,6 +154,14 @@ def test_many_values_are_counted_in_bins_that_end_at_the_limit() -> None:
     assert (sum(height for _, height in kept.points), sum(height for _, height in beyond.points)) == (100, 60)
 
 
+def test_one_value_in_all_seeds_is_one_narrow_bar() -> None:
+    seeds = [view(seed, [0.0], final_level=1.0) for seed in range(MOST_LINES + 1)]
+    kept, _ = drawn(metric_chart(seeds, Limit("final_level", 0.6))).bars
+
+    assert [height for _, height in kept.points if height] == [MOST_LINES + 1]
+    assert len(kept.points) > 30
+
+
 def test_values_at_a_limit_from_above_are_kept_in_a_histogram_too() -> None:
     values = [2.0] * 100 + [2.001] * 60
     seeds = [view(seed, [0.0], stickiness=value) for seed, value in enumerate(values)]
