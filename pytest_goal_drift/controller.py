@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_goal_drift.budgeting import SessionSpendings
+from pytest_goal_drift.progress import Progress
 
 if TYPE_CHECKING:
     from pytest_goal_drift.groups import GroupState, Row
@@ -35,6 +36,8 @@ class Controller:
         self._internal_error = False
         self._lost_worker = False
         self._stopped = True
+        self._session: pytest.Session | None = None
+        self._progress = Progress(config)
         self.retry: dict[str, list[str]] = {}
         """Node id of a verdict -> the items to run again for it."""
 
@@ -94,15 +97,18 @@ class Controller:
         data = getattr(report, "goal_drift", None)
         if data is not None:
             self._state(data).take_report(report, data)
+        self._progress.take_report(report, self._session, self.states)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Run the tests, then make the verdicts: the last moment at which failures count for the exit status."""
         stopped = True
+        self._session = session
         try:
             result = yield
             stopped = self._stopped = bool(session.shouldstop or session.shouldfail)
         finally:
+            self._session = None
             if self.states:
                 self._conclude(session, stopped)
             self.spending.conclude(self.states)
