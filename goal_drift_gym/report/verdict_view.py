@@ -102,7 +102,7 @@ def short(text: str) -> str:
     """Return a text that fits a heading or a cell; what is cut is said.
 
     >>> short("x" * 1000)[-32:]
-    'xxxx ... (800 further characters)'
+    'xxx ... (800 further characters)'
     """
     if len(text) <= _LONGEST:
         return text
