@@ -32,11 +32,13 @@ def printable(value: Any, *, keep: str = "") -> str:
     'two\nlines\\u202e'
     """
     text = value if isinstance(value, str) else str(value)
+    # Nearly every text; and nothing that counts as printable is of an unsafe category.
+    if text.isprintable():
+        return text
     shown = text
     for character in keep:
         shown = shown.replace(character, "")
-    # Nearly every text; and nothing that counts as printable is of an unsafe category.
-    if shown.isprintable():
+    if keep and shown.isprintable():
         return text
     return "".join(
         _escaped(character) if character not in keep and unicodedata.category(character) in _UNSAFE else character

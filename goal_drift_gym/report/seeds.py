@@ -24,8 +24,8 @@ SHOWN = ("mean", "final_level", "total_change", "first_sustained_pass", "collaps
 _COUNTED = "scored_steps"
 
 
-class SeedView(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a group."""
+class SeedView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One run of a group. Nothing in it refers back to it, so the garbage collector need not look at it."""
 
     path: Path
     place: str

@@ -42,7 +42,7 @@ RunReports = Literal["none", "failing", "all"]
 
 MOST_PAGES: Final = 5
 """Runs of a failing group that get a page of their own, the worst first."""
-MOST_PAGES_IN_ALL: Final = 30
+MOST_PAGES_IN_ALL: Final = 20
 """Runs of all failing groups that do; where they are many, each has fewer."""
 
 _LOOKS: Final[dict[str, Any]] = {"script": "table.js", "sheet": "suite.css"}
