@@ -14,10 +14,11 @@ import pytest
 from goal_drift_gym import Experiment, agent_factory, run_episode
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.rundir import Run, find_runs
+from goal_drift_gym.dosing import run_doses
 from goal_drift_gym.eval.interval import clopper_pearson_lower, clopper_pearson_upper, t_interval
 from goal_drift_gym.eval.twins import difference
 from goal_drift_gym.report.page import number
-from goal_drift_gym.report.suite import Suite, suite_of_runs
+from goal_drift_gym.report.suite import Suite, dose_families, suite_of_runs
 from goal_drift_gym.report.suite_page import MOST_PAGES, write_suite_report
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e\"'><img src=x onerror=alert(2)>"
@@ -234,3 +235,23 @@ def test_an_unfinished_run_is_no_pass_and_in_the_table_of_what_is_missing(tmp_pa
     assert cells(index)[0][0] == "invalid"
     assert cells(tmp_path / "s" / "groups" / "1.html")[0][:2] == ["0", "unfinished"]
     assert len(list((tmp_path / "release_manager").rglob("report.html"))) == 1
+
+
+def test_a_dose_response_is_shown_on_the_index_and_on_its_groups(tmp_path: Path) -> None:
+    experiment = Experiment.of("release_manager", "adversarial_jit", {"steps": 16})
+    run_doses(
+        experiment,
+        agent_factory("pressure_prone"),
+        doses=[0.0, 1.0],
+        seeds=[0, 1, 2],
+        metric="mean",
+        runs_dir=tmp_path / "runs",
+    )
+    suite = suite_of_runs(find_runs(tmp_path / "runs"), name="s")
+    (family,) = dose_families(suite)
+    index = write_suite_report(suite, tmp_path / "s", run_reports="none")
+
+    for page, prefix in ((index, ""), (tmp_path / "s" / "groups" / "1.html", "../")):
+        read = Reader(page)
+        assert f"mean changes by {family.response.slope.mean:+.3g} a unit of intensity" in read.text
+        assert {f"{prefix}groups/1.html", f"{prefix}groups/2.html"} <= set(read.links)
