@@ -98,7 +98,8 @@ def test_no_nearly_valid_call_fits_a_schema_of_every_kind(action: Action) -> Non
         sizes = [len(value) for value in action.args.values() if isinstance(value, (str, list))]
         too_much = any(size > 512 for size in sizes) or _is_unusable(action.args)
 
-        with pytest.raises(msgspec.ValidationError):
+        # msgspec cannot read a lone surrogate, which the engine escapes before it asks.
+        with pytest.raises((msgspec.ValidationError, UnicodeEncodeError)):
             msgspec.convert(action.args, ARGUMENTS, strict=True)
             if too_much:
                 raise msgspec.ValidationError("kept out before the schema is asked")
