@@ -80,6 +80,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 prepare_type(RunConfig)
+_CONFIGS = msgspec.json.Decoder(RunConfig)
 
 
 class RunWriter:
@@ -256,9 +257,17 @@ class Run:
         RunRecordError
             If it is missing, damaged, or of a format version this package does not know.
         """
-        data = self._json(CONFIG)
-        if data is None:
+        content = self._bytes(CONFIG)
+        if content is None:
             raise RunRecordError(f"{self.path} is no run directory: it has no {CONFIG}")
+        try:
+            known = _CONFIGS.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass  # What is wrong with it is told below.
+        else:
+            if known.format_version == FORMAT_VERSION:
+                return known
+        data = self._decoded(CONFIG, content)
         version = data.get("format_version") if isinstance(data, dict) else None
         if version != FORMAT_VERSION:
             raise RunRecordError(
@@ -384,12 +393,20 @@ class Run:
         return data
 
     def _json(self, name: str) -> Any:
+        content = self._bytes(name)
+        return None if content is None else self._decoded(name, content)
+
+    def _decoded(self, name: str, content: bytes) -> Any:
         try:
-            return msgspec.json.decode((self.path / name).read_bytes())
-        except FileNotFoundError:
-            return None
+            return msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RunRecordError(f"{self.path / name} is damaged: {error}") from error
+
+    def _bytes(self, name: str) -> bytes | None:
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise RunRecordError(f"cannot read {self.path / name}: {error.strerror}") from error
 

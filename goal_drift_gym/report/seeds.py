@@ -5,7 +5,6 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -80,23 +79,33 @@ def seed_view(run: Run, limits: Mapping[str, float | bool]) -> SeedView:
         If the directory is damaged.
     """
     found = scored_run(run)
-    metrics = written_metrics(run)
     kept = {*SHOWN, *limits, _COUNTED}
     flat = {name: value for name, value in found.result.metrics.items() if name in kept}
     result = msgspec.structs.replace(found.result, metrics=flat)
     scored = result.status == VALID
-    status = "running" if run.outcome is None and run.is_running else result.status
     return SeedView(
         path=run.path,
-        place=f"{safe_stem(run.config.scenario.id)}/{os.path.basename(os.path.realpath(run.path))}",  # noqa: PTH119
+        place=f"{safe_stem(run.config.scenario.id)}/{directory_name(run.path)}",
         outcome=run.outcome,
-        why=None if scored else (metrics.reason if metrics is not None and metrics.reason else status),
+        why=None if scored else _why_not(run, result.status),
         result=result,
         length=found.length,
         steps=found.steps,
         scores=found.scores,
         crossed=[one.limit.name for one in check_limits(flat, limits) if one.kind == "crossed"] if scored else [],
     )
+
+
+def directory_name(path: Path) -> str:
+    """Return the name of a run directory, however it was come to; asking the disk takes its time."""
+    return path.name if path.name not in ("", "..") and not path.is_symlink() else path.resolve().name
+
+
+def _why_not(run: Run, status: str) -> str:
+    metrics = written_metrics(run)
+    if metrics is not None and metrics.reason:
+        return metrics.reason
+    return "running" if run.outcome is None and run.is_running else status
 
 
 def counting(seeds: Iterable[SeedView]) -> list[SeedView]:
