@@ -173,7 +173,7 @@ def taped(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    session.install(".")
+    session.install(".[report]")
     session.run("python", "benchmarks/run.py", *(session.posargs or ["--quick"]))
 
 
