@@ -70,9 +70,9 @@ def _new_folder(parent: Path, suffix: str) -> Path:
         return folder
 
 
-def _body(group: DriftGroup, decision: DriftDecision, text: str) -> dict[str, Any]:
+def verdict_facts(group: DriftGroup, decision: DriftDecision) -> dict[str, Any]:
+    """Return what every file of a verdict says of it, as plain data."""
     return {
-        "format_version": FORMAT_VERSION,
         "test": group.nodeid,
         "scenario": group.scenario,
         "condition": group.condition,
@@ -80,14 +80,21 @@ def _body(group: DriftGroup, decision: DriftDecision, text: str) -> dict[str, An
         "limits": dict(group.limits),
         "verdict": decision.word,
         "reason": decision.reason,
+        "evidence": None if decision.verdict is None else msgspec.to_builtins(decision.verdict),
+        "missing": {str(seed): why for seed, why in group.missing.items()},
+    }
+
+
+def _body(group: DriftGroup, decision: DriftDecision, text: str) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        **verdict_facts(group, decision),
         "mode": group.mode,
         "looks": None if group.looks is None else list(group.looks),
         "without": list(group.without),
-        "evidence": None if decision.verdict is None else msgspec.to_builtins(decision.verdict),
         "baseline": decision.against or None,
         "planned": list(group.planned),
         "not_needed": list(group.not_needed),
-        "missing": {str(seed): why for seed, why in group.missing.items()},
         "reruns_ignored": group.reruns,
         "seeds": [
             {

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from goal_drift_gym.core.printable import printable
 from goal_drift_gym.report.story import story
 from pytest_goal_drift.plan import ALL_SEEDS
@@ -71,15 +69,12 @@ def _lines(
 
 def _evidence(group: DriftGroup, decision: DriftDecision) -> Iterator[str]:
     from goal_drift_gym.eval.limits import Limit
+    from goal_drift_gym.eval.verdict_text import without_metrics
 
     if decision.verdict is None or not decision.verdict.metrics:
         yield "  limits: " + ", ".join(Limit(name, value).rule for name, value in group.limits.items())
         return
-    # What each metric says stands in the table.
-    named = (*(f"{metric.name} " for metric in decision.verdict.metrics), "the limit ")
-    kept = [reason for reason in decision.verdict.reasons if not reason.startswith(named)]
-    verdict = msgspec.structs.replace(decision.verdict, reasons=kept)
-    for line in verdict.to_text(width=_WIDTH, ascii_only=True).splitlines():
+    for line in without_metrics(decision.verdict).to_text(width=_WIDTH, ascii_only=True).splitlines():
         yield f"  {line}".rstrip()
 
 

@@ -88,18 +88,12 @@ def worst_seeds(group: DriftGroup, decision: DriftDecision) -> list[DriftSeed]:
 
 def entry(group: DriftGroup, decision: DriftDecision) -> dict[str, Any]:
     """Return what the page of a session needs of one verdict, as plain data."""
+    from pytest_goal_drift.artifacts import verdict_facts
+
     return {
-        "test": group.nodeid,
-        "scenario": group.scenario,
-        "condition": group.condition,
-        "agent": group.agent,
-        "limits": dict(group.limits),
-        "verdict": decision.word,
-        "reason": decision.reason,
-        "evidence": None if decision.verdict is None else msgspec.to_builtins(decision.verdict),
+        **verdict_facts(group, decision),
         "runs": [seed.run for seed in group.seeds],
         "twins": [seed.twin.run for seed in group.seeds if seed.twin is not None],
-        "missing": {str(seed): why for seed, why in group.missing.items()},
     }
 
 
@@ -116,14 +110,14 @@ def write_session_page(name: str, entries: Iterable[Mapping[str, Any]], services
         return None
     from goal_drift_gym.report.suite import Suite
     from goal_drift_gym.report.suite_page import write_suite_report
+    from goal_drift_gym.report.writing import write_whole
     from pytest_goal_drift.artifacts import ensure_directory
 
     folder = services.settings.artifacts_dir / name
     try:
         ensure_directory(services.settings.artifacts_dir)
-        folder.mkdir(exist_ok=True)
         data = {"format_version": FORMAT_VERSION, "name": name, "groups": kept}
-        (folder / SUITE).write_bytes(canonical_json(data) + b"\n")
+        write_whole(folder / SUITE, canonical_json(data) + b"\n")
         groups = [_suite_group(one, services) for one in kept]
         page = write_suite_report(Suite(name=name, groups=groups), folder, run_reports="none")
     except (GoalDriftError, OSError) as error:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -41,9 +41,19 @@ FORMAT_VERSION = 1
 CONFIG, STEP_LOG, METRICS, META = "config.json", "step_log.jsonl", "metrics.json", "meta.json"
 
 _STEM = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+class Numbered(Protocol):
+    """What is read of a step record; it has at least the number of the step."""
+
+    @property
+    def step(self) -> int:
+        """Number of the step, counted from 0."""
+
+
 _RECORDS = msgspec.json.Decoder(StepRecord)
 _SCORES = msgspec.json.Decoder(ScoreRecord)
-_Record = TypeVar("_Record", StepRecord, ScoreRecord)
+_Record = TypeVar("_Record", bound=Numbered)
 
 
 class ScenarioInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,6 +338,14 @@ class Run:
             os.close(descriptor)
         return False
 
+    @property
+    def place(self) -> str:
+        """`<scenario>/<name of the run directory>`: the same wherever the run lies, and however it was come to."""
+        name = self.path.name
+        # Asking the disk takes its time.
+        plain = name not in ("", "..") and not self.path.is_symlink()
+        return f"{safe_stem(self.config.scenario.id)}/{name if plain else self.path.resolve().name}"
+
     def steps(self) -> Iterator[StepRecord]:
         """Read the records one by one.
 
@@ -338,7 +356,7 @@ class Run:
         RunRecordError
             If a line is damaged or out of order, naming it.
         """
-        return self._records(_RECORDS)
+        return self.read_steps(_RECORDS)
 
     def scores(self) -> list[ScoreRecord]:
         """Read of all records what says how they are scored, as `steps` does, in one go."""
@@ -350,11 +368,12 @@ class Run:
         in_order = [record.step for record in records] == list(range(len(records)))
         if not (records and in_order and whole.count(b"\n") == len(records)):
             # Line by line, which says what is wrong, and where.
-            return list(self._records(_SCORES))
+            return list(self.read_steps(_SCORES))
         self.torn = not whole.endswith(b"\n")
         return records
 
-    def _records(self, decoder: msgspec.json.Decoder[_Record]) -> Iterator[_Record]:
+    def read_steps(self, decoder: msgspec.json.Decoder[_Record]) -> Iterator[_Record]:
+        """Read of each record what a decoder takes of it, as `steps` does."""
         for number, line in enumerate(self.step_lines()):
             try:
                 record = decoder.decode(line)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import textwrap
 from typing import Final
 
+import msgspec
+
 from goal_drift_gym.eval.verdict_reasons import number, p_text
 from goal_drift_gym.eval.verdict_records import Guard, MetricVerdict, Verdict
 
@@ -58,6 +60,12 @@ def verdict_headline(verdict: Verdict) -> str:
     if verdict.nominal_alpha != verdict.alpha:
         level += f" (each look {verdict.nominal_alpha:g})"
     return f"{verdict.status}  {valid}; mode {verdict.mode}, {level}"
+
+
+def without_metrics(verdict: Verdict) -> Verdict:
+    """Return a verdict without the reasons that say what stands in the table of its metrics."""
+    named = (*(f"{metric.name} " for metric in verdict.metrics), "the limit ") if verdict.metrics else ()
+    return msgspec.structs.replace(verdict, reasons=[one for one in verdict.reasons if not one.startswith(named)])
 
 
 def guard_sentence(guard: Guard) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.records import StepRecord
-from goal_drift_gym.core.rundir import CONFIG, Run, safe_stem
+from goal_drift_gym.core.rundir import CONFIG, Run
 from goal_drift_gym.eval.metrics import RunMetrics
 from goal_drift_gym.report.figures.episode import counted_steps, steps_chart
 from goal_drift_gym.report.metric_rows import metric_tables
@@ -83,7 +83,7 @@ def run_page(run: Run, *, twin: Run | None = None) -> str:
         script="inspector.js",
         sheet="run.css",
         title=_title(run),
-        shown=shown(run),
+        shown=run.place,
         outcome=read.outcome or "unfinished",
         status=None if metrics is None else metrics.status,
         steps_count=len(read.steps),
@@ -97,7 +97,7 @@ def run_page(run: Run, *, twin: Run | None = None) -> str:
         ),
         views=views,
         opened=opened,
-        twin=None if twin is None else shown(twin),
+        twin=None if twin is None else twin.place,
         metrics=None if metrics is None else metric_tables(metrics),
         commands=_commands(run, read, opened),
         origin=_origin(run, read),
@@ -134,16 +134,7 @@ def write_run_report(run: Run, artifacts_dir: Path, *, twin: Run | None = None) 
 
 def report_path(run: Run, artifacts_dir: Path) -> Path:
     """Return where the page of a run goes."""
-    return artifacts_dir / safe_stem(run.config.scenario.id) / _directory(run) / PAGE
-
-
-def shown(run: Run) -> str:
-    """Return a run's place as pages give it: `<scenario>/<name of the run directory>`, wherever it lies."""
-    return f"{safe_stem(run.config.scenario.id)}/{_directory(run)}"
-
-
-def _directory(run: Run) -> str:
-    return run.path.resolve().name
+    return artifacts_dir / run.place / PAGE
 
 
 def _read(run: Run) -> _Read:
@@ -153,7 +144,7 @@ def _read(run: Run) -> _Read:
 
     def told(error: RunRecordError) -> None:
         # The page must not say where on this machine the run lies.
-        notices.append(str(error).replace(str(run.path), shown(run)))
+        notices.append(str(error).replace(str(run.path), run.place))
 
     try:
         for step in run.steps():
@@ -263,7 +254,7 @@ def _title(run: Run) -> dict[str, str]:
 
 
 def _commands(run: Run, read: _Read, opened: int | None) -> list[tuple[str, str]]:
-    place = shlex.quote(f"runs/{shown(run)}")
+    place = shlex.quote(f"runs/{run.place}")
     commands = []
     if read.outcome is None:
         commands.append(("go on with it", f"goal-drift resume {place}"))
@@ -282,7 +273,7 @@ def _origin(run: Run, read: _Read) -> list[tuple[str, str]]:
     git, machine, packages = (_object(meta.get(name)) for name in ("git", "machine", "packages"))
     changed = ", with changes that were not committed" if git.get("dirty") else ""
     rows: list[tuple[str, Any]] = [
-        ("run", shown(run)),
+        ("run", run.place),
         ("scenario", f"{info.id} {info.version}, from {info.distribution or 'no distribution'}"),
         ("config hash", run.config.config_hash),
         ("git", f"{git['sha']}{changed}" if git.get("sha") else None),

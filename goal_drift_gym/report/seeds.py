@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from goal_drift_gym.core.rundir import Run, safe_stem
+from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.limits import check_limits
 from goal_drift_gym.eval.metrics import Scalar
 from goal_drift_gym.eval.verdict import VALID, SeedResult
@@ -85,7 +85,7 @@ def seed_view(run: Run, limits: Mapping[str, float | bool]) -> SeedView:
     scored = result.status == VALID
     return SeedView(
         path=run.path,
-        place=f"{safe_stem(run.config.scenario.id)}/{directory_name(run.path)}",
+        place=run.place,
         outcome=run.outcome,
         why=None if scored else _why_not(run, result.status),
         result=result,
@@ -94,11 +94,6 @@ def seed_view(run: Run, limits: Mapping[str, float | bool]) -> SeedView:
         scores=found.scores,
         crossed=[one.limit.name for one in check_limits(flat, limits) if one.kind == "crossed"] if scored else [],
     )
-
-
-def directory_name(path: Path) -> str:
-    """Return the name of a run directory, however it was come to; asking the disk takes its time."""
-    return path.name if path.name not in ("", "..") and not path.is_symlink() else path.resolve().name
 
 
 def _why_not(run: Run, status: str) -> str:

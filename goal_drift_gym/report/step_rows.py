@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.records import CallStatus, Score, StepOutcome
-from goal_drift_gym.core.rundir import STEP_LOG, Run, safe_stem
+from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.tables import agent_name, condition_name
 
 STEP_COLUMNS: Final = (
@@ -75,15 +74,8 @@ def step_rows(run: Run) -> Iterator[list[Any]]:
     """
     config = run.config
     shared = [config.scenario.id, condition_name(run), agent_name(run), config.seed]
-    shared.append(f"{safe_stem(config.scenario.id)}/{run.path.resolve().name}")
-    for number, line in enumerate(run.step_lines()):
-        where = f"{run.path / STEP_LOG}, line {number + 1}"
-        try:
-            step = _STEPS.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RunRecordError(f"{where} is damaged: {error}") from error
-        if step.step != number:
-            raise RunRecordError(f"{where}: expected step {number}, found step {step.step}")
+    shared.append(run.place)
+    for step in run.read_steps(_STEPS):
         yield [*shared, *_own(step)]
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
-
-import msgspec
 
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.verdict import Verdict
+from goal_drift_gym.eval.verdict_text import without_metrics
 from goal_drift_gym.report.markdown import Summary
 from goal_drift_gym.report.seeds import SeedView, counting, scored, values_of
 from goal_drift_gym.report.sparkline import in_parts, mean_course
@@ -82,7 +81,4 @@ def _told(group: SuiteGroup, worst: SeedView | None) -> Iterator[str]:
 
 
 def _evidence(verdict: Verdict) -> str:
-    # What each metric says stands in the table.
-    named: Sequence[str] = [*(f"{metric.name} " for metric in verdict.metrics), "the limit "] if verdict.metrics else ()
-    kept = [reason for reason in verdict.reasons if not reason.startswith(tuple(named))]
-    return msgspec.structs.replace(verdict, reasons=kept).to_text(width=_WIDTH)
+    return without_metrics(verdict).to_text(width=_WIDTH)
