@@ -53,7 +53,7 @@ class Numbered(Protocol):
 
 _RECORDS = msgspec.json.Decoder(StepRecord)
 _SCORES = msgspec.json.Decoder(ScoreRecord)
-_Record = TypeVar("_Record", bound=Numbered)
+R = TypeVar("R", bound=Numbered)
 
 
 class ScenarioInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -372,7 +372,7 @@ class Run:
         self.torn = not whole.endswith(b"\n")
         return records
 
-    def read_steps(self, decoder: msgspec.json.Decoder[_Record]) -> Iterator[_Record]:
+    def read_steps(self, decoder: msgspec.json.Decoder[R]) -> Iterator[R]:
         """Read of each record what a decoder takes of it, as `steps` does."""
         for number, line in enumerate(self.step_lines()):
             try:
