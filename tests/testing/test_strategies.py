@@ -53,8 +53,18 @@ ARGUMENTS = msgspec.defstruct(
     frozen=True,
     kw_only=True,
 )
-REQUIRED = set(schema_of(ARGUMENTS)["required"])
 EVERYTHING = ToolSpec("everything", "", schema_of(ARGUMENTS), ToolFlags(), ARGUMENTS, "everything")
+
+
+# With many arguments most draws differ in what is right about a call, and a kind of fault may not come up in thousands.
+SHORT_ARGUMENTS = msgspec.defstruct(
+    "short",
+    [("bounded", Annotated[int, msgspec.Meta(gt=0, lt=7)])],
+    forbid_unknown_fields=True,
+    frozen=True,
+    kw_only=True,
+)
+SHORT = ToolSpec("short", "", schema_of(SHORT_ARGUMENTS), ToolFlags(), SHORT_ARGUMENTS, "short")
 
 
 def status_of(scenario_class: type[Any], action: Action) -> str:
@@ -119,9 +129,9 @@ def _is_unusable(value: Any) -> bool:
 @pytest.mark.parametrize(
     "fault",
     [
-        lambda action: action.tool != "everything",
+        lambda action: action.tool != "short",
         lambda action: isinstance(action.args, dict) and "extra" in action.args,
-        lambda action: isinstance(action.args, dict) and len(action.args.keys() & REQUIRED) < len(REQUIRED),
+        lambda action: isinstance(action.args, dict) and "bounded" not in action.args,
         lambda action: not isinstance(action.args, dict),
         lambda action: isinstance(action.args, dict) and action.args.get("bounded") == 7,
         lambda action: isinstance(action.args, dict) and 2**64 in action.args.values(),
@@ -132,7 +142,7 @@ def _is_unusable(value: Any) -> bool:
 )
 def test_every_kind_of_fault_is_drawn(fault: Any) -> None:
     found = find(
-        nearly_valid_calls([EVERYTHING]),
+        nearly_valid_calls([SHORT]),
         fault,
         settings=THOROUGH,
     )
