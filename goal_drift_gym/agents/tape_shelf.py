@@ -6,23 +6,27 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from goal_drift_gym.agents.tape_file import TapeSlot, part_of
 from goal_drift_gym.agents.tape_lines import (
     SUFFIX,
     UNFINISHED,
     Header,
     Tape,
+    digest,
     has_header,
     read_header,
     read_tape,
 )
 from goal_drift_gym.agents.tape_shown import all_differences
 from goal_drift_gym.core.errors import TapeError
+from goal_drift_gym.core.redaction import Redactor
+from goal_drift_gym.core.rundir import Run
 
 _MOST_SHOWN = 3
 _WITHOUT = frozenset({"format_version", "engine_version", "condition_hash", "goal_hash", "tools_hash"})
@@ -65,6 +69,38 @@ class TapeShelf:
             raise TapeError(f"{tape.path} is incomplete: {_state(tape)}; record it again")
         return tape
 
+    def unfinished_of(self, run: Run) -> TapeSlot:
+        """Return where the tape of a run that was cut off lies; nothing else is known of the run than its directory.
+
+        Raises
+        ------
+        TapeError
+            If there is no unfinished tape of the run, or there are two that may be.
+        """
+        redactor = Redactor.from_environment()
+        lines = list(run.step_lines())
+        told = (run.meta or {}).get("tape")
+        found: dict[Path, TapeSlot] = {}
+        for path, header in self._unfinished.items():
+            slot = TapeSlot(directory=path.parent.parent, owner=header.owner, repeat=header.repeat, role=header.role)
+            own = slot.header(run.config, redactor)
+            if header == own and path == part_of(slot.path(own)) and _has_steps(read_tape(path), lines):
+                found[path] = slot
+        if told is not None:
+            found = {path: slot for path, slot in found.items() if path.absolute() == part_of(Path(told))} or found
+        if not found:
+            raise TapeError(
+                f"no unfinished tape at or below {self.source} is of {run.path}; give the directory that it was "
+                "recorded in, or go on without its tape by leaving --record out"
+            )
+        if len(found) > 1:
+            both = " and ".join(map(str, list(found)[:2]))
+            raise TapeError(
+                f"two unfinished tapes may be of {run.path}: {both}. The session they belong to knows which: go on "
+                "with it by pytest --drift-resume or goal-drift run --resume"
+            )
+        return next(iter(found.values()))
+
     def _missing(self, wanted: Header) -> str:
         text = f"no tape at or below {self.source} is of {_name(wanted)}"
         for path, header in self._unfinished.items():
@@ -77,6 +113,14 @@ class TapeShelf:
         found = _differences(header, wanted) or [f"owner: recorded {header.owner!r}, now {wanted.owner!r}"]
         more = f" (and {len(found) - _MOST_SHOWN} more)" if len(found) > _MOST_SHOWN else ""
         return f"{text}; the nearest, {near}, differs in {'; '.join(found[:_MOST_SHOWN])}{more}; record it again"
+
+
+def _has_steps(tape: Tape, lines: Sequence[bytes]) -> bool:
+    """Whether the turns of a tape that have ended came out as a step log says, as far as it goes."""
+    return all(
+        turn.end is None or step >= len(lines) or turn.end.record == digest(lines[step])
+        for step, turn in tape.turns.items()
+    )
 
 
 def _tapes(source: Path, suffix: str) -> Iterator[Path]:

@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+
+from goal_drift_gym.agents.tape_file import TapeSlot, part_of
+from goal_drift_gym.agents.tape_lines import Header
 
 AGENT = """
 import os, signal
@@ -32,6 +36,7 @@ class Asker:
         for row in turn.observation.panels["queue"]["prs"]:
             turn.call(tool, pr=row["id"])
 """
+RESUME = ("resume", "runs", "--agent", "asker:Asker")
 COMMAND = ("run", "release_manager", "--agent", "asker:Asker", "--seeds", "4", "--set", "steps=8", "--format", "json")
 
 
@@ -41,8 +46,11 @@ class Command:
         (folder / "asker.py").write_text(AGENT, encoding="utf-8")
 
     def run(self, *flags: str, stop: str = "") -> subprocess.CompletedProcess[str]:
+        return self.call(*COMMAND, *flags, stop=stop)
+
+    def call(self, *words: str, stop: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "goal_drift_gym.scripts.main", *COMMAND, *flags],
+            [sys.executable, "-m", "goal_drift_gym.scripts.main", *words],
             cwd=self.folder,
             env={**os.environ, "STOP": stop},
             capture_output=True,
@@ -83,6 +91,59 @@ def test_a_killed_command_is_gone_on_with(command, workers, flags):
     # The other worker may be killed between a question and taking down its answer.
     assert len(command.asked()) - 4 * 8 - 1 <= (workers == "2")
     assert len(before) < len(command.asked())
+
+
+@pytest.mark.slow
+def test_a_run_that_was_cut_off_is_resumed_with_its_tape(command):
+    command.run("--record", "tapes", stop="2 5")
+    resumed = command.call(*RESUME, "--record", "tapes")
+    asked = command.asked()
+    replayed = command.run("--replay", "tapes", "--runs-dir", "again", "--seeds", "3")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert "1 of 3 runs are unfinished" in resumed.stderr
+    assert sorted(set(asked)) == asked, "a question that was answered was asked again"
+    assert replayed.returncode == 0, replayed.stderr
+    assert command.logs("again") == command.logs("runs")
+    assert command.asked() == asked
+
+
+@pytest.mark.slow
+def test_a_run_is_not_resumed_with_what_is_not_its_tape(command):
+    command.run("--record", "tapes", stop="2 5")
+    (part,) = (command.folder / "tapes").rglob("*.part")
+    tape = part.read_bytes()
+    (command.folder / "log").write_bytes(b"".join(command.logs("runs")))
+    part.write_bytes(tape.replace(b'"seed":2', b'"seed":3', 1))
+    other_seed = command.call(*RESUME, "--record", "tapes")
+    lines = tape.splitlines(keepends=True)
+    end = next(number for number, line in enumerate(lines) if line.startswith(b'{"type":"end"'))
+    changed = json.loads(lines[end])
+    lines[end] = json.dumps({**changed, "record": "0" * 32}).encode() + b"\n"
+    part.write_bytes(b"".join(lines))
+    other_step = command.call(*RESUME, "--record", "tapes")
+    nowhere = command.call(*RESUME, "--record", "no tapes")
+
+    for refused in (other_seed, other_step, nowhere):
+        assert refused.returncode == 3
+        assert "no unfinished tape at or below" in refused.stderr
+    assert b"".join(command.logs("runs")) == (command.folder / "log").read_bytes()
+
+
+@pytest.mark.slow
+def test_of_two_tapes_that_may_be_a_runs_none_is_taken(command):
+    command.run("--record", "tapes", stop="2 0")
+    (part,) = (command.folder / "tapes").rglob("*.part")
+    header, rest = part.read_bytes().split(b"\n", 1)
+    second = json.loads(header) | {"owner": "test_it.py::test_it"}
+    slot = TapeSlot(directory=part.parent.parent, owner=second["owner"])
+    twin = part_of(slot.path(msgspec.json.decode(json.dumps(second), type=Header)))
+    twin.write_bytes(json.dumps(second).encode() + b"\n" + rest)
+    refused = command.call(*RESUME, "--record", "tapes")
+
+    assert refused.returncode == 3
+    assert "two unfinished tapes may be of" in refused.stderr
+    assert "--drift-resume" in refused.stderr
 
 
 @pytest.mark.slow
