@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_goal_drift.verdict import DriftDecision, DriftGroup, Word
+from pytest_goal_drift.verdict import DriftDecision, DriftGroup
 
 if TYPE_CHECKING:
     from goal_drift_gym.baselines import Baseline
     from goal_drift_gym.comparing import Comparison
     from goal_drift_gym.samples import Sample
     from pytest_goal_drift.services import Services
-
-_WORST_FIRST: tuple[Word, ...] = ("fail", "invalid", "incomplete", "inconclusive", "pass")
 
 
 def read_baseline(services: Services) -> Baseline | None:
@@ -61,9 +59,10 @@ def against_baseline(group: DriftGroup, decision: DriftDecision, services: Servi
     `invalid` and says what differs.
     """
     baseline = services.baseline()
-    if baseline is None or not group.seeds or decision.word not in _WORST_FIRST:
+    if baseline is None or not group.seeds or decision.word in ("not run", "no gate"):
         return decision
     from goal_drift_gym.core.errors import GoalDriftError
+    from goal_drift_gym.eval.verdict_words import severity
 
     try:
         compared = _compare(baseline, group, services)
@@ -72,7 +71,7 @@ def against_baseline(group: DriftGroup, decision: DriftDecision, services: Servi
         found = [DriftDecision(word="invalid", reason=reason)]
     else:
         found = [_decision(one, baseline.name) for one in compared]
-    return min([decision, *found], key=lambda one: _WORST_FIRST.index(one.word))
+    return min([decision, *found], key=lambda one: severity(one.word))
 
 
 def _compare(baseline: Baseline, group: DriftGroup, services: Services) -> list[Comparison]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.report.story import story
 from pytest_goal_drift.plan import ALL_SEEDS
 from pytest_goal_drift.reports import worst_seeds
@@ -54,7 +54,7 @@ def _lines(
     rest = worst[_MOST_SEEDS:]
     if rest:
         yield ""
-        yield "1 more seed:" if len(rest) == 1 else f"{len(rest)} more seeds:"
+        yield f"{counted(len(rest), 'more seed')}:"
         for seed in rest[:_MOST_IN_ONE_LINE]:
             page = pages.get(seed.seed)
             place = _shown(seed, services) if page is None else services.shown(page)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from goal_drift_gym.core.printable import counted
+
 if TYPE_CHECKING:
     from pytest_goal_drift.groups import GroupState
 
@@ -55,7 +57,7 @@ class Progress:
         seeds = sum(len(state.records) for state in states.values())
         left = elapsed / done * (planned - done)
         self._decide(states)
-        parts = [f"goal drift: {done} of {planned} tests, {seeds} {'seed' if seeds == 1 else 'seeds'} run"]
+        parts = [f"goal drift: {done} of {planned} tests, {counted(seeds, 'seed')} run"]
         parts.append(f"{_span(elapsed)} gone, about {_span(left)} left")
         from goal_drift_gym.report.markdown import counts
 

@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from goal_drift_gym.core.printable import counted
 from pytest_goal_drift.verdict import SCORED, DriftDecision, DriftGroup, DriftSeed, DriftTwin, Word, missing_text
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def fail_reason(verdict: Verdict) -> str:
     """Return what was shown to be crossed, for one line."""
     beyond = [metric for metric in verdict.metrics if metric.status == "beyond"]
     twins = " with their twins" if beyond[0].method in ("paired", "welch") else ""
-    return f"over {_seeds(_seeds_seen(verdict))}{twins} {', '.join(map(_estimate, beyond))}"
+    return f"over {counted(_seeds_seen(verdict), 'seed')}{twins} {', '.join(map(_estimate, beyond))}"
 
 
 def inconclusive_reason(group: DriftGroup, verdict: Verdict) -> str:
@@ -96,9 +97,9 @@ def inconclusive_reason(group: DriftGroup, verdict: Verdict) -> str:
         group = replace(group, seeds=tuple(seed for seed in group.seeds if seed.seed in group.planned[: verdict.look]))
     if group.crossed:
         names = dict.fromkeys(c.limit.name for seed in group.crossed for c in seed.crossings if c.kind == "crossed")
-        parts.append(f"{len(group.crossed)} of {_seeds(len(group.seeds))} crossed {', '.join(names)}")
+        parts.append(f"{len(group.crossed)} of {counted(len(group.seeds), 'seed')} crossed {', '.join(names)}")
     else:
-        parts.append(f"no limit was crossed in {_seeds(len(group.seeds))}")
+        parts.append(f"no limit was crossed in {counted(len(group.seeds), 'seed')}")
     if verdict.guard is not None and not verdict.guard.holds:
         parts.append(f"as many as {verdict.guard.upper:.0%} of all episodes may collapse")
     agreeing = math.ceil(math.log(verdict.nominal_alpha) / math.log(0.5))
@@ -172,7 +173,3 @@ def _estimate(metric: MetricVerdict) -> str:
 
 def _seeds_seen(verdict: Verdict) -> int:
     return verdict.guard.n if verdict.guard is not None else verdict.n_valid
-
-
-def _seeds(count: int) -> str:
-    return f"{count} seed" if count == 1 else f"{count} seeds"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 
 if TYPE_CHECKING:
     from pytest_goal_drift.groups import Row
@@ -106,7 +106,7 @@ def totals(rows: Sequence[Row]) -> list[str]:
     missing = planned - done - spared
     episodes = sum(row.runs for row in rows)
     counts = [
-        f"{planned} {'seed' if planned == 1 else 'seeds'} planned",
+        f"{counted(planned, 'seed')} planned",
         f"{done} run" + (f" in {episodes} episodes with twins" if episodes != done else ""),
         f"{valid} valid",
         f"{dead} dead",
@@ -114,7 +114,7 @@ def totals(rows: Sequence[Row]) -> list[str]:
         f"{spared} skipped by decision" + (f" ({spared / planned:.0%} saved)" if spared else ""),
         f"{missing} missing",
     ]
-    return [f"{len(rows)} {'test' if len(rows) == 1 else 'tests'}: {', '.join(counts)}"]
+    return [f"{counted(len(rows), 'test')}: {', '.join(counts)}"]
 
 
 def _test(row: Row) -> str:

@@ -46,5 +46,14 @@ def printable(value: Any, *, keep: str = "") -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun in singular or plural.
+
+    >>> counted(1, "run"), counted(2, "run")
+    ('1 run', '2 runs')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

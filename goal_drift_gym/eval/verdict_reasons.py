@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from goal_drift_gym.core.printable import counted
 from goal_drift_gym.eval.interval import at_least
 from goal_drift_gym.eval.power import MOST_SEEDS, clean_seeds, detectable_effect, seeds_for_power
 from goal_drift_gym.eval.rule import GUARD, Judged, JudgedMetric
@@ -248,7 +249,7 @@ def _metric_sentence(metric: MetricVerdict, verdict: Verdict) -> str:
     if metric.method == "constant":
         told = f"{metric.name} is {number(metric.estimate)} in all {metric.n} seeds; the limit is {metric.rule}"
         return f"{told} ({corrected})." if metric.status == "beyond" else f"{told}; so few equal values decide nothing."
-    told = f"{metric.name} has mean {number(metric.estimate)} over {metric.n} {'seed' if metric.n == 1 else 'seeds'}"
+    told = f"{metric.name} has mean {number(metric.estimate)} over {counted(metric.n, 'seed')}"
     if metric.lower is None or metric.upper is None:
         return f"{told}; the limit is {metric.rule}, and one seed has no spread to judge by."
     between = f"{told} and lies between {number(metric.lower)} and {number(metric.upper)}"

@@ -14,11 +14,12 @@ import msgspec
 from goal_drift_gym.comparing import Comparison
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.verdict import VALID, SeedResult
+from goal_drift_gym.eval.verdict_words import severity
 from goal_drift_gym.judging import GroupKey
 from goal_drift_gym.report.figures.group import comparison_chart
 from goal_drift_gym.report.page import page
 from goal_drift_gym.report.seeds import SeedView, counting, read_seed
-from goal_drift_gym.report.verdict_view import INTERVAL, mean_cell, severity, short, verdict_view
+from goal_drift_gym.report.verdict_view import INTERVAL, mean_cell, short, verdict_view
 from goal_drift_gym.samples import Commit, Sample
 
 _MOST_SETTINGS: Final = 40

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from goal_drift_gym.core.printable import printable
+from goal_drift_gym.eval.verdict_words import severity
 from goal_drift_gym.report.sparkline import sparkline
 
 _HEAD: Final = ("verdict", "test", "condition", "agent", "seeds", "final level", "course", "worst")
@@ -21,7 +22,6 @@ _MOST_ROWS: Final = 300
 _MOST_TOLD: Final = 20
 _LONGEST_NAME: Final = 200
 _LONGEST_TEXT: Final = 6_000
-_ORDER: Final = ("fail", "invalid", "incomplete", "not run", "inconclusive", "no gate", "pass")
 _TOLD: Final = frozenset({"fail", "invalid", "incomplete", "inconclusive"})
 # A pipe ends a cell and a backtick a span, whatever stands before them; renderers disagree about both.
 _AWKWARD: Final = re.compile(r"[|`]")
@@ -60,7 +60,7 @@ def markdown(summaries: Sequence[Summary], *, left_out: Sequence[str] = ()) -> s
     left_out
         What could not be read, a text each.
     """
-    shown = sorted(summaries, key=lambda one: _place(one.word))
+    shown = sorted(summaries, key=lambda one: severity(one.word))
     blocks = [f"## Goal drift: {counts([one.word for one in summaries])}"]
     if shown:
         lines = [_row(_HEAD), "|---|---|---|---|---:|---:|---|---|"]
@@ -86,7 +86,7 @@ def counts(words: Sequence[str]) -> str:
     ('1 fail, 2 pass', 'no verdict')
     """
     found = Counter(words)
-    return ", ".join(f"{found[word]} {word}" for word in sorted(found, key=_place)) or "no verdict"
+    return ", ".join(f"{found[word]} {word}" for word in sorted(found, key=severity)) or "no verdict"
 
 
 def code(text: str) -> str:
@@ -134,7 +134,3 @@ def _cells(one: Summary) -> tuple[str, ...]:
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _place(word: str) -> int:
-    return _ORDER.index(word) if word in _ORDER else len(_ORDER)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from goal_drift_gym.core.printable import counted
 from goal_drift_gym.core.records import UNANSWERED, Action, Event, Message, StepRecord
 from goal_drift_gym.core.rundir import STEP_LOG
 from goal_drift_gym.report.page import number
@@ -208,19 +209,15 @@ def _says(step: StepRecord, total: int) -> str:
         f"Step {step.step} of {total}, counted from 0",
         "not scored" if score is None else f"score {score + 0.0:.2f}",
         step.outcome,
-        _count(len(step.action.calls), "call"),
+        counted(len(step.action.calls), "call"),
     ]
     delivered = sum(message.delivered for message in step.adversaries)
     parts += [
-        _count(count, noun)
+        counted(count, noun)
         for count, noun in ((len(step.violations), "violation"), (delivered, "pressure message"))
         if count
     ]
     return ", ".join(parts)
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _counted(step: StepRecord, counted: Collection[int]) -> str:

@@ -19,6 +19,7 @@ from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.limits import Limit
 from goal_drift_gym.eval.twins import difference
+from goal_drift_gym.eval.verdict_words import severity
 from goal_drift_gym.judging import GroupKey
 from goal_drift_gym.report.figures import group as figures
 from goal_drift_gym.report.page import page
@@ -31,7 +32,6 @@ from goal_drift_gym.report.verdict_view import (
     bounds,
     limits_text,
     mean_cell,
-    severity,
     share_cell,
     short,
     verdict_view,

@@ -26,8 +26,6 @@ ALPHA: Final = 0.05
 """Error of each one-sided bound on pages."""
 
 INTERVAL: Final = f"{1.0 - 2.0 * ALPHA:.0%}"
-WORST_FIRST: Final = ("fail", "invalid", "incomplete", "inconclusive", "no gate", "not run", "pass")
-"""The order of verdicts on pages."""
 
 _LONGEST = 200
 
@@ -63,11 +61,6 @@ def verdict_view(verdict: Verdict) -> VerdictView:
         guard=None if verdict.guard is None else guard_sentence(verdict.guard),
         reasons=[*verdict.reasons, *further],
     )
-
-
-def severity(word: str) -> int:
-    """Return the place of a verdict in `WORST_FIRST`; a word that is not there comes last."""
-    return WORST_FIRST.index(word) if word in WORST_FIRST else len(WORST_FIRST)
 
 
 def mean_cell(values: Sequence[float]) -> Cell:

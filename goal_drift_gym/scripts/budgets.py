@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from goal_drift_gym.scripts.output import counted, note
+from goal_drift_gym.core.printable import counted
+from goal_drift_gym.scripts.output import note
 
 if TYPE_CHECKING:
     from goal_drift_gym.core.budget import Budget

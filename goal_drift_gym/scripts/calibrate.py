@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.printable import counted
 from goal_drift_gym.scripts.arguments import add_limits, comma_list, parse_limits
 from goal_drift_gym.scripts.output import Progress, add_format, as_csv, as_json, say, table
 
@@ -117,9 +118,9 @@ def _looks(text: str) -> list[int]:
 def _wide(found: Sequence[Calibration]) -> tuple[list[str], list[list[str]]]:
     first = found[0]
     columns = ["scenario", "condition", "agent", "goal"]
-    columns += [f"N = {rates.seeds} ({_groups(rates)})" for rates in first.fixed]
+    columns += [f"N = {rates.seeds} ({counted(rates.groups, 'group')})" for rates in first.fixed]
     if first.looks is not None:
-        columns += [f"looks ({_groups(first.looks)})", "seeds used"]
+        columns += [f"looks ({counted(first.looks.groups, 'group')})", "seeds used"]
     rows = []
     for one in found:
         goal = "kept" if one.keeps_goal else "left" if one.share == 1.0 else f"left in {one.share:.0%} of seeds"
@@ -129,10 +130,6 @@ def _wide(found: Sequence[Calibration]) -> tuple[list[str], list[list[str]]]:
             row += [_cell(one.looks), f"{one.looks.used:.1f}"]
         rows.append(row)
     return columns, rows
-
-
-def _groups(rates: Rates) -> str:
-    return "1 group" if rates.groups == 1 else f"{rates.groups} groups"
 
 
 def _cell(rates: Rates) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.scripts.arguments import add_limits, comma_list, parse_limits
-from goal_drift_gym.scripts.output import Progress, add_format, as_json, counted, note, one_of, say, table
+from goal_drift_gym.scripts.output import Progress, add_format, as_json, note, one_of, say, table
 
 if TYPE_CHECKING:
     from goal_drift_gym.testing.report import CheckReport

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from goal_drift_gym.core.canonical import canonical_json
-from goal_drift_gym.scripts.output import as_json, counted, note, say, table
+from goal_drift_gym.core.printable import counted
+from goal_drift_gym.scripts.output import as_json, note, say, table
 
 if TYPE_CHECKING:
     from goal_drift_gym.core.budget import Budget

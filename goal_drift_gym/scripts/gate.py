@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.printable import counted
 from goal_drift_gym.scripts.arguments import (
     add_baselines_dir,
     add_limits,
@@ -22,7 +23,7 @@ from goal_drift_gym.scripts.arguments import (
     runs_at,
     samples_at,
 )
-from goal_drift_gym.scripts.output import add_format, as_json, counted, note, say
+from goal_drift_gym.scripts.output import add_format, as_json, note, say
 from goal_drift_gym.scripts.verdicts import print_verdict, worst_run
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.scripts.arguments import add_runs_dir, comma_list
-from goal_drift_gym.scripts.output import add_format, as_json, counted, say
+from goal_drift_gym.scripts.output import add_format, as_json, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -102,15 +102,6 @@ def records(kind: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) ->
         table(columns, rows)
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun in singular or plural.
-
-    >>> counted(1, "run"), counted(2, "run")
-    ('1 run', '2 runs')
-    """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def one_of(*known: str) -> Callable[[str], str]:
     """Return an argparse type that takes one of some words and names the nearest one otherwise."""
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.scripts.arguments import add_limits, add_runs_dir, add_timeout, comma_list, parse_limits
 from goal_drift_gym.scripts.budgets import add_budget, asked_budget, not_run_as_json, say_spending, session, spent
 from goal_drift_gym.scripts.groups import print_groups
-from goal_drift_gym.scripts.output import Progress, add_format, as_json, counted, note, say
+from goal_drift_gym.scripts.output import Progress, add_format, as_json, note, say
 from goal_drift_gym.scripts.tapes import add_tapes, finish_session, taped
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.scripts.budgets import not_run_as_json, say_spending, spent
-from goal_drift_gym.scripts.output import Progress, as_json, counted, note, say, table
+from goal_drift_gym.scripts.output import Progress, as_json, note, say, table
 from goal_drift_gym.scripts.tapes import finish_session
 from goal_drift_gym.scripts.verdicts import print_verdict, worst_run
 

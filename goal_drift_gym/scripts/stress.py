@@ -9,9 +9,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.scripts.arguments import add_runs_dir, comma_list, one_run
-from goal_drift_gym.scripts.output import counted, one_of, say
+from goal_drift_gym.scripts.output import one_of, say
 
 if TYPE_CHECKING:
     from goal_drift_gym.testing.report import Finding

@@ -9,9 +9,9 @@ import argparse
 
 import msgspec
 
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.scripts.arguments import add_runs, runs_at
-from goal_drift_gym.scripts.output import add_format, as_json, counted, say
+from goal_drift_gym.scripts.output import add_format, as_json, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.eval.dose import DoseResponse
 from goal_drift_gym.eval.limits import Limit
 from goal_drift_gym.report.chart import Axis, Band, Bars, Chart, Dot, Dots, Level, Line, Role
@@ -68,7 +68,7 @@ def curves_chart(seeds: Sequence[SeedView], *, alpha: float = ALPHA) -> Chart | 
         lines = [_seed_line(curve, beyond=bool(seed.crossed)) for seed, curve in zip(shown, curves, strict=True)]
     return Chart(
         title=_curves_title(len(shown), len(drifted), span),
-        says=f"{_counted(len(shown))}, {len(drifted)} beyond a limit. {_mean_said(mean)}",
+        says=f"{counted(len(shown), 'seed')}, {len(drifted)} beyond a limit. {_mean_said(mean)}",
         x=_steps(shown),
         y=_score(),
         bands=[*bands, *mean_bands(mean, "mean", f"{_percent(alpha)} interval of the mean", scale=_SCORES)],
@@ -97,9 +97,10 @@ def metric_chart(seeds: Sequence[SeedView], limit: Limit, *, links: bool = False
     low, high = (-0.5, 1.5) if flag else _reach([value for value, _ in known], float(limit.value))
     beyond = sum(not limit.allows(bool(value) if flag else value) for value, _ in known)
     lacking = f", {len(shown) - len(known)} {_lacking(limit)}" if len(known) < len(shown) else ""
+    told = counted(len(known), "seed")
     common: dict[str, Any] = {
         "title": f"{limit.name}: {beyond} of {len(known)} seeds beyond the limit{lacking}",
-        "says": f"{limit.name} of {_counted(len(known))} against the limit {limit.rule}: {beyond} beyond{lacking}.",
+        "says": f"{limit.name} of {told} against the limit {limit.rule}: {beyond} beyond{lacking}.",
         "x": Axis(label=limit.name, low=low, high=high, ticks=[(0.0, "no"), (1.0, "yes")] if flag else []),
         "levels": [Level(y=0.5 if flag else float(limit.value), says=f"limit: {limit.rule}", upright=True)],
     }
@@ -126,9 +127,10 @@ def survival_chart(seeds: Sequence[SeedView]) -> Chart | None:
     curve = kaplan_meier(passed, watched)
     end = float(max(seed.length for seed in shown))
     points = [(0.0, 1.0), *zip(curve.times, curve.survival, strict=True), (end, curve.at(end))]
+    told = counted(curve.runs, "seed")
     return Chart(
-        title=f"First sustained pass: {curve.passed} of {_counted(curve.runs)} passed",
-        says=f"{curve.at(end):.0%} of {_counted(curve.runs)} never fall below the threshold for three steps in a row.",
+        title=f"First sustained pass: {curve.passed} of {told} passed",
+        says=f"{curve.at(end):.0%} of {told} never fall below the threshold for three steps in a row.",
         x=Axis(label="step", low=0.0, high=end),
         y=Axis(label="not passed", low=0.0, high=1.0, ticks=[(0.0, "0"), (0.5, "0.5"), (1.0, "1")]),
         lines=[Line(name="share of seeds that have not passed", role="agent", stairs=True, points=[*points])],
@@ -233,7 +235,7 @@ def _seed_line(curve: Series, *, beyond: bool) -> Line:
 
 
 def _curves_title(count: int, drifted: int, span: int) -> str:
-    told = f"Score of {_counted(count)}"
+    told = f"Score of {counted(count, 'seed')}"
     if count > MOST_LINES:
         lines = f"the {MOST_DRIFTED} lowest" if drifted > MOST_DRIFTED else "those"
         told += f", as bands; {lines} of the {drifted} beyond a limit as lines" if drifted else ", as bands"
@@ -322,7 +324,3 @@ def _stacked(known: Sequence[tuple[float, SeedView]], limit: Limit, low: float, 
 
 def _percent(alpha: float) -> str:
     return f"{1.0 - 2.0 * alpha:.0%}"
-
-
-def _counted(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"
