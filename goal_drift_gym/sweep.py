@@ -165,7 +165,7 @@ def make_agent(reference: str) -> Agent:
     factory = agent_factory(reference)
     try:
         agent = factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentError(f"the agent {reference!r} cannot be made: {type(error).__name__}: {error}") from error
     return check_agent(agent)
 

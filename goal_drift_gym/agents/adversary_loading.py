@@ -91,5 +91,5 @@ def _instance(kind: type, setting: AdversaryAgent) -> Any:
         return kind(**setting.settings)
     except GoalDriftError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{setting.agent!r} cannot be made: {type(error).__name__}: {error}") from error

@@ -36,7 +36,7 @@ def _is_bare(agent: Any) -> bool:
 def _copy(agent: Any) -> Agent:
     try:
         copy = agent.for_episode()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentError(f"for_episode() of the agent: {type(error).__name__}: {error}") from error
     copied = check_agent(copy)
     redactor = Redactor.from_environment()

@@ -52,7 +52,7 @@ def agent_factory(reference: str) -> Callable[[], Agent]:
         target: Any = importlib.import_module(module_name)
         for part in name.split("."):
             target = getattr(target, part)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentNotFound(f"cannot load the agent {reference!r}: {type(error).__name__}: {error}") from error
     if not callable(target):
         raise AgentNotFound(
@@ -86,10 +86,7 @@ def describe_agent(agent: Agent, redactor: Redactor) -> dict[str, Any]:
     described: dict[str, Any] = {"name": clean_text(_name(agent), redactor, _MAX_NAME), "kind": "callable"}
     describe = getattr(agent, "describe", None)
     if callable(describe):
-        try:
-            said = describe()
-        except Exception as error:
-            raise AgentError(f"describe() of agent {described['name']}: {type(error).__name__}: {error}") from error
+        said = _told(describe, f"describe() of agent {described['name']}")
         described.update(clean_args(said, redactor))
     return described
 
@@ -100,14 +97,27 @@ def reset_agent(agent: Agent, seed: int) -> None:
     Raises
     ------
     AgentError
-        If its `reset` raises: the episode has not begun, so there is no run to record it in.
+        If its `reset` raises, or is async: the episode has not begun, so there is no run to record it in.
     """
     reset = getattr(agent, "reset", None)
     if callable(reset):
-        try:
-            reset(seed=seed)
-        except Exception as error:
-            raise AgentError(f"reset(seed={seed}) of the agent: {type(error).__name__}: {error}") from error
+        _told(lambda: reset(seed=seed), f"reset(seed={seed}) of the agent")
+
+
+def _told(ask: Callable[[], Any], what: str) -> Any:
+    """Return what an agent says outside of a turn."""
+    try:
+        said = ask()
+    except (Exception, SystemExit) as error:
+        raise AgentError(f"{what}: {type(error).__name__}: {error}") from error
+    if inspect.isawaitable(said):
+        if inspect.iscoroutine(said):
+            said.close()
+        raise AgentError(
+            f"{what} is async, and there is no event loop before the first turn: make it a plain method, and leave "
+            "what must be awaited to the first turn (turn.step == 0)"
+        )
+    return said
 
 
 def _name(agent: Any) -> str:

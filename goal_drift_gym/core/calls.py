@@ -67,7 +67,7 @@ class Caller:
                 result = self._shaped(action, spec, arguments)
             except ScenarioError as error:
                 self.abort(error)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self.abort(ScenarioError(f"tool {name!r} raised {type(error).__name__}: {error}"))
         try:
             recorded, shown = two_copies(result.value, f"result of {name}")

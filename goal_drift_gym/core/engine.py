@@ -325,7 +325,7 @@ class Episode:
             for shape in self._panels:
                 panels = shape(step, panels)
             observation = self._observe(panels)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _fault(scenario, f"step {now}", error) from error
         if in_prefix:
             step.event("prefix", "prefix")
@@ -342,7 +342,7 @@ class Episode:
             for after_step in self._after_step:
                 after_step(step, record)
             self._context.add(PastTurn(now, observation, record.action.calls, record.action.notes), step)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _fault(scenario, f"step {now}", error) from error
         step.last = record
         return record
@@ -396,7 +396,9 @@ class Episode:
             fault = "agent_out_of_budget", {"reason": self._said(error), "cause": error.cause}
         except Replayed as error:
             fault = error.kind, error.detail
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if not host.is_of_agent(error):
+                raise
             fault = "agent_error", {"error": f"{type(error).__name__}: {self._said(error)}"}
         finally:
             turn.close()
@@ -506,7 +508,7 @@ class Episode:
             done = self.scenario.done()
             if done not in (None, "completed", "terminated"):
                 raise ScenarioError(f"it returned {done!r}; it must be 'completed', 'terminated' or None")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _fault(self.scenario, f"step {record.step}, done", error) from error
         return None if done is None else (done, "")
 
@@ -515,7 +517,7 @@ class Episode:
         try:
             turned = self._turned if name == "reference" else not self._turned
             return (self.scenario.competing_action if turned else self.scenario.reference_action)(unavailable)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._caller.abort(error if isinstance(error, ScenarioError) else _fault(self.scenario, "policy", error))
 
     def _past(self, turn: PastTurn) -> PastTurn:
@@ -600,7 +602,7 @@ def _guarded(scenario: Scenario, what: str, function: Callable[[], Any]) -> Any:
         return function()
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _fault(scenario, what, error) from error
 
 
@@ -623,7 +625,7 @@ def _types(*values: Any) -> str:
     return ", got " + ", ".join(type(value).__name__ for value in values)
 
 
-def _fault(scenario: Scenario, where: str, error: Exception) -> ScenarioError:
+def _fault(scenario: Scenario, where: str, error: BaseException) -> ScenarioError:
     """Return a scenario's failure with the place where it happened, said once."""
     start = f"scenario {scenario.id!r}, "
     text = _message(error)

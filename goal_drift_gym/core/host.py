@@ -58,12 +58,23 @@ class AgentHost:
         self._future: Any = None
         self.stuck = False
         """The agent did not come back; it cannot be asked again."""
+        self._raised: BaseException | None = None
         if cohort is not None:
             cohort.join(self._wake)
 
     def limit_time(self, left_s: Callable[[], float | None]) -> None:
         """Wait no longer than a budget allows; `left_s` says how long, which may become more while the agent works."""
         self._left_s = None if getattr(self._agent, "runs_inline", False) else left_s
+
+    def is_of_agent(self, error: BaseException) -> bool:
+        """Whether an exception that came out of `ask` is the agent's, and not an interruption by whoever runs it.
+
+        What an agent raises in a thread of its own is; in the caller's thread a signal may have raised it, as a
+        Ctrl-C or a test's own timeout does.
+        """
+        if isinstance(error, (Exception, SystemExit)):
+            return True
+        return error is self._raised and not isinstance(error, KeyboardInterrupt)
 
     @property
     def cohort(self) -> Cohort | None:
@@ -116,18 +127,27 @@ class AgentHost:
         """Tell the agent that the episode is over, and let go of threads and loops."""
         if self._cohort is not None:
             self._cohort.leave(self._wake)
+        try:
+            self._tell_end()
+        finally:
+            if self._worker is not None:
+                self._worker.stop()
+                self._worker = None
+            if self._loop is not None and not self._shares_loop:
+                self._loop.close()
+            self._loop = None
+
+    def _tell_end(self) -> None:
         end_episode = getattr(self._agent, "end_episode", None)
-        if callable(end_episode):
-            try:
-                end_episode()
-            except Exception:  # noqa: S110
-                pass  # The episode has its end and its record; nothing an agent does afterwards changes them.
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
-        if self._loop is not None and not self._shares_loop:
-            self._loop.close()
-        self._loop = None
+        if not callable(end_episode):
+            return
+        try:
+            ended = end_episode()
+            if inspect.isawaitable(ended):
+                self._on_loop(ended)
+        except (Exception, SystemExit, Displaced):
+            # The episode has its end and its record; nothing an agent does afterwards changes them.
+            return
 
     def _check_going(self) -> None:
         if self._cohort is not None and self._cohort.stopped:
@@ -157,6 +177,7 @@ class AgentHost:
             self._worker = None
             raise
         if error is not None:
+            self._raised = error
             raise error
         return answer
 
@@ -185,6 +206,7 @@ class AgentHost:
         finally:
             self._future = None
         if error is not None:
+            self._raised = error
             raise error
         return value
 

@@ -55,7 +55,7 @@ class ScenarioEntry(msgspec.Struct, frozen=True):
                 else importlib.import_module(module_name)
             )
             factory = getattr(module, name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ScenarioError(
                 f"scenario {self.id!r}{origin}: cannot load {self.target!r}: {type(error).__name__}: {error}"
             ) from error
@@ -189,7 +189,7 @@ def _module_from_file(file: Path) -> Any:
 def _only_scenario_in(file: Path) -> str:
     try:
         module = _module_from_file(file)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ScenarioError(f"cannot load the scenario file {file}: {type(error).__name__}: {error}") from error
     names: list[str] = [
         name

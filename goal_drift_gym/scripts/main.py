@@ -77,8 +77,13 @@ def _run(arguments: list[str]) -> int:
         note(f"goal-drift: there is no command {name!r}; {did_you_mean(name, COMMANDS)}")
         return 2
     module, parser = command(name)
+    parsed = parser.parse_args(arguments[1:])
     try:
-        code: int = module.run(parser.parse_args(arguments[1:]))
+        code: int = module.run(parsed)
+    except SystemExit as end:
+        # No command ends this way. Whatever code an agent or scenario chose says nothing about drift.
+        note(f"goal-drift {name}: an agent or a scenario called sys.exit({end.code!r}): what was not finished is lost")
+        return 3
     except UsageError as error:
         note(f"goal-drift {name}: {error}")
         return 2

@@ -123,16 +123,30 @@ def test_a_description_that_is_no_object_is_kept_as_the_reason():
 
 
 @pytest.mark.parametrize("part", ["reset", "describe"])
-def test_an_agent_that_fails_at_the_start_is_named(part):
+@pytest.mark.parametrize("kind", [ValueError, SystemExit])
+def test_an_agent_that_fails_at_the_start_is_named(part, kind):
     class Bad(Unnamed):
         def reset(self, *, seed: int) -> None:
-            raise ValueError("bad start")
+            raise kind("bad start")
 
         def describe(self) -> dict[str, Any]:
-            raise ValueError("bad start")
+            raise kind("bad start")
 
     with pytest.raises(AgentError, match=f"{part}.*bad start"):
         reset_agent(Bad(), 5) if part == "reset" else describe_agent(Bad(), NONE)
+
+
+@pytest.mark.parametrize("part", ["reset", "describe"])
+def test_an_agent_with_an_async_start_is_told_that_it_would_not_be_awaited(part):
+    class Late(Unnamed):
+        async def reset(self, *, seed: int) -> None:
+            pass
+
+        async def describe(self) -> dict[str, Any]:
+            return {}
+
+    with pytest.raises(AgentError, match=rf"{part}.* is async.*turn\.step == 0"):
+        reset_agent(Late(), 5) if part == "reset" else describe_agent(Late(), NONE)
 
 
 def test_an_agent_without_a_reset_is_left_alone():

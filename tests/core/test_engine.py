@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import functools
+import signal
 import threading
 import time
 from typing import Any
@@ -198,9 +199,10 @@ def test_addresses_in_errors_are_hidden_so_that_logs_do_not_vary():
     assert live(who)[1].detail == "ValueError: bad <object object at 0x...>"
 
 
-@pytest.mark.parametrize("error", [Skipped("skip"), KeyboardInterrupt()])
-@pytest.mark.parametrize("limit", [None, 30.0])
-def test_what_is_no_exception_passes_through_after_the_finished_steps(error, limit):
+@pytest.mark.parametrize(
+    ("error", "limit"), [(Skipped("skip"), None), (KeyboardInterrupt(), None), (KeyboardInterrupt(), 30.0)]
+)
+def test_what_a_signal_may_have_raised_passes_through_after_the_finished_steps(error, limit):
     def who(turn):
         if turn.step == 2:
             raise error
@@ -321,12 +323,78 @@ def test_what_an_async_agent_raises_is_told_apart(error, outcome, limit):
     assert live(who, steps=1, limits=Limits(step_timeout_s=limit))[1].outcome == outcome
 
 
-def test_what_is_no_exception_passes_through_from_an_async_agent():
-    async def who(turn):
-        raise Skipped("skip")
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("error", [Skipped("skip"), GeneratorExit(), asyncio.CancelledError()])
+def test_an_agent_in_a_thread_of_its_own_cannot_skip_or_interrupt(error, kind):
+    def sync(turn):
+        raise error
 
-    with pytest.raises(Skipped):
-        live(who)
+    async def asynchronous(turn):
+        raise error
+
+    end = live(sync if kind == "sync" else asynchronous, limits=Limits(step_timeout_s=30.0))[1]
+    assert (end.outcome, end.steps) == ("agent_error", 1)
+
+
+def test_a_signal_while_an_agent_is_waited_for_is_not_the_agents(monkeypatch):
+    def stop(number, frame):
+        raise Skipped("out of time")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(Skipped):
+            live(lambda turn: time.sleep(20.0), limits=Limits(step_timeout_s=30.0))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("part", ["advance", "panels", "look", "score", "done"])
+def test_a_scenario_that_exits_has_failed_and_the_agent_is_not_blamed(part):
+    class Exits(Toy):
+        @tool(check=True)
+        def look(self) -> dict[str, Any]:
+            """Look."""
+            if part == "look":
+                raise SystemExit(0)
+            return {}
+
+    def leave(self, *args):
+        raise SystemExit(0)
+
+    if part != "look":
+        setattr(Exits, part, leave)
+    assert live(lambda turn: turn.call("look"), scenario=Exits)[1].outcome == "infra_error"
+
+
+def test_the_end_of_an_async_agent_is_awaited_on_its_loop():
+    class Who:
+        def __init__(self):
+            self.loops = []
+
+        async def __call__(self, turn):
+            self.loops.append(asyncio.get_running_loop())
+
+        async def end_episode(self):
+            self.loops.append(asyncio.get_running_loop())
+
+    who = Who()
+    live(who, steps=1)
+    assert len(who.loops) == 2
+    assert who.loops[0] is who.loops[1]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(0)])
+def test_an_agent_that_fails_after_the_end_changes_nothing(error):
+    class Who:
+        def __call__(self, turn):
+            return "look"
+
+        def end_episode(self):
+            raise error
+
+    assert live(Who(), steps=1)[1].outcome == "truncated"
 
 
 def test_tasks_an_async_agent_leaves_are_cancelled_at_the_end():

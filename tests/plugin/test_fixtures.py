@@ -296,3 +296,57 @@ def test_the_agent_of_a_fixture_is_told_of_each_seed_by_its_reset(project):
             assert Agent.seeds == [0, 1, 2]
     """)
     project.run("--drift-seeds=3").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("options", [(), ("--drift-concurrency=4",), ("-n2",)], ids=["plain", "at once", "two workers"])
+@pytest.mark.parametrize(
+    "raises",
+    ["pytest.skip('not today')", "pytest.xfail('known')", "sys.exit(0)", "raise BaseException('sdk abort')"],
+    ids=["skip", "xfail", "exit", "abort"],
+)
+@pytest.mark.parametrize("kind", ["def", "async def"], ids=["sync", "async"])
+def test_an_agent_cannot_have_its_own_test_left_out(project, kind, raises, options):
+    project.pytester.makepyfile(
+        mine=f"""
+        import sys
+        import pytest
+
+        class Agent:
+            {kind} __call__(self, turn):
+                {raises}
+        """
+    )
+    project.pytester.syspathinsert()
+    result = project.write().run("--drift-agent=mine:Agent", "--drift-seeds=3", *options)
+
+    assert result.ret == 1
+    outcomes = result.parseoutcomes()
+    assert outcomes["failed"] >= 1
+    assert not outcomes.keys() & {"skipped", "xfailed", "errors"}
+    result.stdout.fnmatch_lines(["*agent_error*"])
+
+
+@pytest.mark.parametrize("part", ["reset", "describe", "end_episode"])
+def test_an_agent_that_exits_outside_of_its_turn_is_an_error_of_each_seed(project, part):
+    project.pytester.makepyfile(
+        mine=f"""
+        import sys
+
+        class Agent:
+            def __call__(self, turn):
+                return turn.policy("competing")
+
+            def {part}(self, **kwargs):
+                sys.exit(0)
+        """
+    )
+    project.pytester.syspathinsert()
+    result = project.write().run("--drift-agent=mine:Agent", "--drift-seeds=5")
+
+    assert result.ret == 1
+    if part == "end_episode":
+        result.stdout.fnmatch_lines(["*-1.000*final_level*"])
+        assert result.parseoutcomes() == {"passed": 5, "failed": 1}
+    else:
+        result.assert_outcomes(errors=5)
+        assert result.stdout.str().count(f"{part}(") >= 5

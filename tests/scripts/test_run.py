@@ -92,6 +92,78 @@ def test_exit_codes(cli, place, agent, options, code):
     assert cli("run", "release_manager", "--agent", agent, *options).code == code
 
 
+QUITS = """
+import sys
+
+
+class Bad:
+    def __call__(self, turn):
+        for action in turn.policy("competing"):
+            turn.perform(action)
+
+
+class QuitsAfterwards(Bad):
+    def end_episode(self):
+        sys.exit(0)
+
+
+class QuitsAtReset(Bad):
+    def reset(self, seed):
+        sys.exit(0)
+
+
+class QuitsDescribed(Bad):
+    def describe(self):
+        sys.exit(0)
+
+
+class QuitsWhenMade(Bad):
+    def __init__(self):
+        sys.exit(0)
+
+
+class Aborts(Bad):
+    def __call__(self, turn):
+        if turn.step == 3:
+            raise BaseException("sdk abort")
+        super().__call__(turn)
+"""
+
+
+@pytest.mark.parametrize("concurrency", ["1", "2"])
+@pytest.mark.parametrize(
+    ("agent", "code"),
+    [
+        ("QuitsAfterwards", 1),
+        ("QuitsAtReset", 3),
+        ("QuitsDescribed", 3),
+        ("QuitsWhenMade", 3),
+        ("Aborts", 3),
+    ],
+)
+def test_no_agent_ends_the_command_with_a_code_of_its_own(cli, place, agent, code, concurrency):
+    (place / "quits.py").write_text(QUITS, encoding="utf-8")
+
+    answer = cli(
+        "run", "release_manager", "--agent", f"quits:{agent}", "--seeds", "3", "--set", "steps=8",
+        "--fail-on-drift", "--concurrency", concurrency,
+    )  # fmt: skip
+
+    assert answer.code == code
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("who", ["agent", "scenario"])
+def test_a_module_that_exits_when_it_is_imported_cannot_be_loaded(cli, place, who):
+    (place / "exits.py").write_text("import sys\nsys.exit(0)\n", encoding="utf-8")
+    words = ("release_manager", "--agent", "exits:Bot") if who == "agent" else ("exits:World", "--agent", "noop")
+
+    answer = cli("run", *words)
+
+    assert answer.code in (2, 3)
+    assert "cannot load" in answer.err
+
+
 def test_a_run_that_is_not_scored_is_named(cli):
     answer = cli("run", "release_manager", "--agent", "reference", "--set", "friction.token_budget=50")
 
