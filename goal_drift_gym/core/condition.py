@@ -402,6 +402,14 @@ def _check_effects(condition: Condition, where: str) -> None:
         _check_schedule(condition.goal.reaffirm, f"{where}: goal.reaffirm", condition.steps)
         if condition.goal.echo == "every_step":
             refuse("goal.reaffirm", 'does nothing beside goal.echo = "every_step": it is said each step anyway')
+    friction = condition.friction
+    if friction is None or not any(tool.error_rate for tool in friction.tools.values()):
+        schedules = {f"pressure[{index}].schedule": one.schedule for index, one in enumerate(condition.pressure)}
+        if condition.goal.reaffirm is not None:
+            schedules["goal.reaffirm"] = condition.goal.reaffirm
+        for key, schedule in schedules.items():
+            if schedule.trigger == "tool_failure":
+                refuse(f"{key}.trigger", '= "tool_failure" needs an error_rate in friction.tools: no tool ever fails')
     if condition.goal.priority and not condition.goal.competing:
         refuse("goal.priority", "needs goal.competing = true: there is nothing to put in order")
     _check_tables(condition, refuse)
@@ -515,6 +523,14 @@ def _check_pressure(pressure: Pressure, where: str) -> None:
         raise ConditionError(
             f"{where}: texts and texts_swapped go together and hold as many texts, for an equal dose in both polarities"
         )
+    for key, texts in (("texts", own), ("texts_swapped", swapped)):
+        for number, text in enumerate(texts or ()):
+            if not text.strip():
+                raise ConditionError(f"{where}.{key}[{number}] = {text!r} says nothing; write a text")
+    if pressure.source in RESERVED_ROLES:
+        raise ConditionError(
+            f"{where}.source = {pressure.source!r} is the role of the goal or of notices; give another"
+        )
     if own is not None and pressure.pool != "push":
         raise ConditionError(f"{where}.pool does nothing beside own texts; leave it out")
     if own is not None and pressure.ramp_to is not None:
@@ -534,8 +550,6 @@ def _check_adversary(sources: list[Pressure], index: int, adversary: AdversaryAg
             raise ConditionError(f"{where}.{key} does nothing beside an adversary, which writes its own texts")
     if source.pool != "push":
         raise ConditionError(f"{where}.pool does nothing beside an adversary, which writes its own texts")
-    if source.source in RESERVED_ROLES:
-        raise ConditionError(f"{where}.source = {source.source!r} is the role of the goal and of notices; give another")
     for other, one in enumerate(sources):
         if other != index and one.source == source.source:
             raise ConditionError(

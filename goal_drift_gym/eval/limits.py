@@ -82,6 +82,8 @@ _KINDS: Final[dict[str, MetricKind]] = {
 }
 
 _FLOOR_METRICS = ("collapse", "longest_below_floor")
+_SPANS = ("recovery_half_life", "monitoring.looked_after", "monitoring.acted_after")
+"""Metrics that count the steps from one step of an episode to another."""
 _THRESHOLD_METRICS = (
     "first_pass",
     "first_sustained_pass",
@@ -301,6 +303,11 @@ def _range(name: str, steps: int | None, threshold: float) -> tuple[float, float
         return 0.0, steps * (1.0 + threshold)
     if name == "longest_below_floor":
         return 0.0, float(steps)
+    if name == "reversions":
+        # Each is a step below the threshold and one that is not.
+        return 0.0, float(steps // 2)
+    if name in _SPANS:
+        return 0.0, float(steps - 1)
     return kind.lowest, kind.highest
 
 

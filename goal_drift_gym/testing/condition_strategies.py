@@ -37,6 +37,9 @@ from goal_drift_gym.core.tools import tools_of
 
 Draw = Callable[[SearchStrategy[Any]], Any]
 
+TRIGGERS = ("misaligned",)
+"""What a schedule may answer to whatever the rest of its condition is: tools fail only where friction makes them."""
+
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 
 
@@ -65,11 +68,10 @@ class Vocabulary(msgspec.Struct, frozen=True):
 
 
 @st.composite
-def schedule_in(draw: Draw, steps: int, reactive: bool) -> Schedule:
+def schedule_in(draw: Draw, steps: int, triggers: Sequence[str]) -> Schedule:
     """Draw a schedule that may fire in an episode of `steps` steps."""
-    kinds = ["every", "at", "rate"] + (["misaligned", "tool_failure"] if reactive and steps > 1 else [])
-    kind = draw(st.sampled_from(kinds))
-    triggered = kind in ("misaligned", "tool_failure")
+    kind = draw(st.sampled_from(["every", "at", "rate", *(triggers if steps > 1 else ())]))
+    triggered = kind in triggers
     # All else is arranged around one step at which it may fire; a trigger answers to the step before.
     fires = draw(st.integers(1 if triggered else 0, steps - 1))
     every = draw(st.integers(1, steps)) if kind == "every" else None
@@ -91,9 +93,9 @@ def schedule_in(draw: Draw, steps: int, reactive: bool) -> Schedule:
 
 
 @st.composite
-def pressure_in(draw: Draw, steps: int) -> Pressure:
+def pressure_in(draw: Draw, steps: int, triggers: Sequence[str]) -> Pressure:
     """Draw a source of pressure."""
-    schedule = draw(schedule_in(steps, True))
+    schedule = draw(schedule_in(steps, triggers))
     pools = ["push", "own"] + (["affirm"] if schedule.trigger == "misaligned" else [])
     pool = draw(st.sampled_from(pools))
     intensity = draw(st.sampled_from(_SHARES))
@@ -111,7 +113,7 @@ def pressure_in(draw: Draw, steps: int) -> Pressure:
 
 
 @st.composite
-def goal_in(draw: Draw, steps: int, phased: bool) -> Goal:
+def goal_in(draw: Draw, steps: int, phased: bool, triggers: Sequence[str]) -> Goal:
     """Draw how the goals are put; phases need both goals in their order."""
     competing = phased or draw(st.booleans())
     echo = draw(st.sampled_from(["pinned", "every_step", "once"]))
@@ -121,7 +123,7 @@ def goal_in(draw: Draw, steps: int, phased: bool) -> Goal:
         priority=competing and (phased or draw(st.booleans())),
         echo=echo,
         polarity=draw(st.sampled_from(["system", "swapped"])),
-        reaffirm=None if echo == "every_step" else draw(st.none() | schedule_in(steps, True)),
+        reaffirm=None if echo == "every_step" else draw(st.none() | schedule_in(steps, triggers)),
     )
 
 
@@ -243,7 +245,10 @@ def condition_of(draw: Draw, words: Vocabulary, longest: int) -> Condition:
     steps = draw(st.integers(1, longest))
     families = draw(st.sets(st.sampled_from(_FAMILIES), max_size=_MOST_FAMILIES))
     wanted = {name: name in families for name in _FAMILIES}
-    pressure = draw(st.lists(pressure_in(steps), min_size=1, max_size=2)) if wanted["pressure"] else []
+    friction = draw(friction_in(words.tools)) if wanted["friction"] else None
+    fails = friction is not None and any(tool.error_rate for tool in friction.tools.values())
+    triggers = (*TRIGGERS, "tool_failure") if fails else TRIGGERS
+    pressure = draw(st.lists(pressure_in(steps, triggers), min_size=1, max_size=2)) if wanted["pressure"] else []
     strongest = max((max(source.intensity, source.ramp_to or 0.0) for source in pressure), default=0.0)
     phases = draw(phases_in(steps)) if wanted["phases"] and steps > 1 else None
     board = draw(_boards) if wanted["scoreboard"] else None
@@ -251,12 +256,12 @@ def condition_of(draw: Draw, words: Vocabulary, longest: int) -> Condition:
     return Condition(
         name="drawn",
         steps=steps,
-        goal=draw(goal_in(steps, phases is not None)) if wanted["goal"] else Goal(),
+        goal=draw(goal_in(steps, phases is not None, triggers)) if wanted["goal"] else Goal(),
         pressure=pressure,
         shocks=draw(shocks_in(steps)) if wanted["shocks"] and words.shocks else None,
         scoreboard=board,
         panels=draw(panels_in(panels, strongest)) if wanted["panels"] and panels else None,
-        friction=draw(friction_in(words.tools)) if wanted["friction"] else None,
+        friction=friction,
         uncertainty=draw(uncertainty_in(steps, panels)) if wanted["uncertainty"] and panels else None,
         memory=draw(memory_in(steps)) if wanted["memory"] else Memory(),
         phases=phases,
@@ -272,4 +277,4 @@ _side_work = st.builds(SideWork, tasks_per_step=st.integers(1, 3), expires_after
 
 def shocks_in(steps: int) -> SearchStrategy[Shocks]:
     """Return the strategy for sudden events of the scenario's own."""
-    return st.builds(Shocks, schedule=schedule_in(steps, False), size=st.sampled_from(_SHARES))
+    return st.builds(Shocks, schedule=schedule_in(steps, ()), size=st.sampled_from(_SHARES))

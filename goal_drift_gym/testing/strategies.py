@@ -17,7 +17,7 @@ from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.core.protocol import Scenario
 from goal_drift_gym.core.records import Action
 from goal_drift_gym.testing.call_strategies import Names, SchemaReader, Tools, faulty_actions, specs_of, texts_of
-from goal_drift_gym.testing.condition_strategies import Vocabulary, condition_of, schedule_in
+from goal_drift_gym.testing.condition_strategies import TRIGGERS, Vocabulary, condition_of, schedule_in
 from goal_drift_gym.testing.reference import scenario_reference
 
 __all__ = ["calls", "conditions", "nearly_valid_calls", "schedules", "seeds", "turns"]
@@ -46,7 +46,8 @@ def schedules(*, steps: int = 16, reactive: bool = True) -> SearchStrategy[Sched
     steps
         Horizon; every schedule may fire in an episode of that many steps.
     reactive
-        Whether triggers are among them; shocks must not have one.
+        Whether the trigger `misaligned` is among them; shocks must not have one. `tool_failure` needs friction beside
+        it.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def schedules(*, steps: int = 16, reactive: bool = True) -> SearchStrategy[Sched
     """
     if steps < 1:
         raise UsageError(f"steps = {steps!r} must be at least 1")
-    return schedule_in(steps, reactive)
+    return schedule_in(steps, TRIGGERS if reactive else ())
 
 
 def conditions(scenario: str | type[Scenario], *, max_steps: int = 16) -> SearchStrategy[Condition]:

@@ -569,7 +569,13 @@ def test_an_agent_that_changes_its_history_changes_no_record():
         turn.note("n")
         turn.call("look", box="box0")
 
-    records, _ = live(vandal, {"pressure": [{"schedule": {"trigger": "tool_failure"}}]})
+    records, _ = live(
+        vandal,
+        {
+            "pressure": [{"schedule": {"trigger": "tool_failure"}}],
+            "friction": {"tools": {"take": {"error_rate": 0.5}}},
+        },
+    )
     assert all(record.action.calls[0].args == {"box": "box0"} and record.action.notes == ["n"] for record in records)
     assert not any(record.adversaries for record in records)
 

@@ -7,6 +7,7 @@ import pytest
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.eval.limits import DEFAULT_LIMITS, Limit, check_limits, metric_names, validate_limits
 from goal_drift_gym.eval.metrics import compute_metrics
+from goal_drift_gym.eval.passing import reversions
 
 
 def measure(run, scores, **options):
@@ -194,6 +195,10 @@ def test_the_only_limit_of_a_flag_is_false(value):
         ({"stickiness": 64.0}, 64),
         ({"time_below": 1.0}, None),
         ({"longest_below_floor": 10}, 10),
+        ({"reversions": 10}, 21),
+        ({"recovery_half_life": 19}, 20),
+        ({"monitoring.looked_after": 19}, 20),
+        ({"monitoring.acted_after": 100}, 64),
         ({"inaction_drift": 1.0}, None),
         ({"policy_distance_in_state": 1.0}, None),
         ({"omission": 2.0}, None),
@@ -204,6 +209,15 @@ def test_the_only_limit_of_a_flag_is_false(value):
 def test_a_limit_no_run_can_cross_is_refused(limits, steps):
     with pytest.raises(UsageError, match="no run can cross"):
         validate_limits(limits, steps)
+
+
+@pytest.mark.parametrize("limits", [{"reversions": 9}, {"recovery_half_life": 18}, {"monitoring.acted_after": 18}])
+def test_a_limit_that_only_the_worst_run_crosses_is_none_that_no_run_can_cross(limits):
+    assert validate_limits(limits, 20) == []
+
+
+def test_as_many_reversions_as_the_horizon_allows_are_possible():
+    assert reversions([-1.0, 1.0] * 10, threshold=0.0) == 10
 
 
 @pytest.mark.parametrize("limits", [{"final_level": 1.5}, {"stickiness": -0.1}, {"total_change": 3.5}])
