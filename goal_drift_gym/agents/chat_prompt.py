@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.core.records import Call, Observation, ToolResult
-from goal_drift_gym.core.tools import ToolSpec
+from goal_drift_gym.core.tools import ToolSpec, flat_properties, hoisted
 from goal_drift_gym.core.turn import Turn
 
 PROMPT_VERSION = 1
@@ -171,10 +171,11 @@ class ChatPrompt:
 def answer_schema(tools: Sequence[ToolSpec], *, may_end: bool = True) -> dict[str, Any]:
     """Return the JSON Schema of one answer in mode `json_schema`: a branch a tool and, if `may_end`, one that ends."""
     nothing = {"type": "object", "properties": {}, "additionalProperties": False}
-    branches = [(tool.name, tool.parameters) for tool in tools]
+    definitions: dict[str, Any] = {}
+    branches = [(tool.name, hoisted(tool.parameters, tool.name, definitions)) for tool in tools]
     if may_end:
         branches.append((end_name(tools), nothing))
-    return {
+    schema = {
         "anyOf": [
             {
                 "type": "object",
@@ -185,6 +186,7 @@ def answer_schema(tools: Sequence[ToolSpec], *, may_end: bool = True) -> dict[st
             for name, parameters in branches
         ]
     }
+    return {**schema, "$defs": definitions} if definitions else schema
 
 
 def end_name(tools: Sequence[ToolSpec]) -> str:
@@ -210,7 +212,7 @@ def sendable_text(text: str) -> str:
 
 
 def _signature(tool: ToolSpec) -> str:
-    return as_json(tool.parameters.get("properties", {}))
+    return as_json(flat_properties(tool.parameters))
 
 
 def _check_placeholders(name: str, text: str, known: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -21,6 +21,11 @@ from goal_drift_gym.core.errors import ScenarioError
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "__goal_drift_tool__"
+
+DEFINITIONS = "#/$defs/"
+"""How a reference within a tool's schema begins."""
+SAID = frozenset({"$defs", "default", "deprecated", "description", "discriminator", "examples", "title"})
+"""Keywords of a schema that say something and ask for nothing."""
 
 
 class ToolFlags(msgspec.Struct, frozen=True):
@@ -78,12 +83,75 @@ def _arguments_struct(owner: str, name: str, method: Callable[..., Any]) -> type
 
 
 def schema_of(arguments: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the JSON Schema of an arguments struct: an object without additional properties."""
-    (schema,), components = msgspec.json.schema_components([arguments], ref_template="{name}")
-    described = dict(components[schema["$ref"]])
+    """Return the JSON Schema of an arguments struct: an object without additional properties.
+
+    It stands alone: types that arguments are made of are under `$defs`, where there are any.
+    """
+    (schema,), components = msgspec.json.schema_components([arguments], ref_template=DEFINITIONS + "{name}")
+    own = schema["$ref"].removeprefix(DEFINITIONS)
+    described = dict(components[own])
     described.pop("title", None)
     described["additionalProperties"] = False
-    return described
+    nested = {name: component for name, component in components.items() if name != own}
+    return {**described, "$defs": nested} if nested else described
+
+
+def referred(schema: Mapping[str, Any], reference: str) -> dict[str, Any]:
+    """Return the part of a tool's schema that a `$ref` within it means."""
+    found: dict[str, Any] = schema["$defs"][reference.removeprefix(DEFINITIONS)]
+    return found
+
+
+def flat_properties(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of each argument without any `$ref`: what it means stands in its place.
+
+    For readers that show arguments one by one and have no room for `$defs`. Where a type holds itself, the second
+    time is left open: `{}` takes any value.
+    """
+    properties: dict[str, Any] = schema.get("properties", {})
+    return _flat(schema, properties, ()) if "$defs" in schema else properties
+
+
+def _flat(whole: Mapping[str, Any], part: Any, within: tuple[str, ...]) -> Any:
+    if isinstance(part, list):
+        return [_flat(whole, item, within) for item in part]
+    if not isinstance(part, dict):
+        return part
+    reference = part.get("$ref")
+    if not isinstance(reference, str):
+        # A discriminator refers to what stands in `anyOf`, and says nothing that is not there.
+        return {key: _flat(whole, item, within) for key, item in part.items() if not _discriminates(key, item)}
+    if reference in within:
+        return {}
+    others = {key: item for key, item in part.items() if key != "$ref"}
+    return {**_flat(whole, referred(whole, reference), (*within, reference)), **others}
+
+
+def hoisted(schema: Mapping[str, Any], prefix: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool's schema for a place inside a larger one, at whose top `definitions` are going to be `$defs`.
+
+    The tool's own definitions are added to them under `prefix`, since two tools may mean two things by a name.
+    """
+    if "$defs" not in schema:
+        return dict(schema)
+    moved: dict[str, Any] = with_references(schema, lambda name: f"{prefix}.{name}")
+    definitions.update({f"{prefix}.{name}": part for name, part in moved.pop("$defs").items()})
+    return moved
+
+
+def with_references(schema: Any, renamed: Callable[[str], str]) -> Any:
+    """Return a schema in which every reference to a definition has another name."""
+    if isinstance(schema, dict):
+        return {key: with_references(item, renamed) for key, item in schema.items()}
+    if isinstance(schema, list):
+        return [with_references(item, renamed) for item in schema]
+    if isinstance(schema, str) and schema.startswith(DEFINITIONS):
+        return DEFINITIONS + renamed(schema.removeprefix(DEFINITIONS))
+    return schema
+
+
+def _discriminates(key: str, value: Any) -> bool:
+    return key == "discriminator" and isinstance(value, dict) and "mapping" in value
 
 
 @lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from goal_drift_gym.core.records import UNANSWERED, StepRecord
+from goal_drift_gym.core.tools import flat_properties
 
 Histogram = dict[tuple[str, bytes], int]
 
@@ -158,7 +159,7 @@ def enumerated_arguments(
     for tool, schema in parameters.items():
         found[tool] = [
             name
-            for name, described in sorted(schema.get("properties", {}).items())
+            for name, described in sorted(flat_properties(schema).items())
             if described.get("type") == "boolean" or 0 < len(described.get("enum", ())) <= _LONGEST_ENUMERATION
         ]
     return found

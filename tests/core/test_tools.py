@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from toy_scenario import Toy
 
 from goal_drift_gym.core.errors import ScenarioError
-from goal_drift_gym.core.tools import ToolFlags, tool, tools_of
+from goal_drift_gym.core.tools import ToolFlags, flat_properties, tool, tools_of
 
 
 class Base:
@@ -52,6 +52,31 @@ def test_tools_come_in_order_of_declaration_with_their_flags():
 def test_agents_read_the_first_paragraph():
     assert [spec.description for spec in tools_of(Shop).values()] == ["Look around.", "Do it anew.", "Buy things."]
     assert tools_of(Base)["old"].description == "old"
+
+
+class Item(msgspec.Struct):
+    size: int
+
+
+class Depot(Base):
+    @tool()
+    def send(self, items: list[Item], last: Item | None = None) -> None:
+        """Send."""
+
+
+def test_types_of_their_own_are_in_the_schema():
+    schema = tools_of(Depot)["send"].parameters
+
+    assert schema["properties"]["items"] == {"type": "array", "items": {"$ref": "#/$defs/Item"}}
+    assert list(schema["$defs"]) == ["Item"]
+    assert "$defs" not in tools_of(Shop)["buy"].parameters
+
+
+def test_arguments_can_be_shown_without_references():
+    properties = flat_properties(tools_of(Depot)["send"].parameters)
+
+    assert properties["items"]["items"]["properties"] == {"size": {"type": "integer"}}
+    assert flat_properties(tools_of(Shop)["buy"].parameters) is tools_of(Shop)["buy"].parameters["properties"]
 
 
 def test_the_schema_says_what_is_checked():

@@ -13,6 +13,7 @@ from goal_drift_gym.agents.bridges.framework_agent import AnyTool, FrameworkAgen
 from goal_drift_gym.agents.chat_prompt import Part, Said, Template
 from goal_drift_gym.agents.episode import LiveEpisode
 from goal_drift_gym.core.errors import AgentSilent
+from goal_drift_gym.core.tools import flat_properties
 from goal_drift_gym.core.turn import Turn
 
 
@@ -132,11 +133,20 @@ def _inputs(spec: AnyTool) -> dict[str, dict[str, Any]]:
     """Return the flat form smolagents wants: every argument with one type, or `any`."""
     required = spec.parameters.get("required", ())
     inputs: dict[str, dict[str, Any]] = {}
-    for name, schema in spec.parameters["properties"].items():
+    for name, schema in flat_properties(spec.parameters).items():
+        schema = _structured(schema)
         inputs[name] = {"description": name, **schema, "type": schema.get("type", _type_of(schema))}
         if name not in required:
             inputs[name]["nullable"] = True
     return inputs
+
+
+def _structured(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what stands beside null in a list or object that may be left out: smolagents keeps only its type."""
+    options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
+    if len(options) != 1 or options[0].get("type") not in ("array", "object"):
+        return schema
+    return {**{key: value for key, value in schema.items() if key != "anyOf"}, **options[0]}
 
 
 def _type_of(schema: dict[str, Any]) -> str:

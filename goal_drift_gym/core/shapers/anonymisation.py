@@ -13,9 +13,11 @@ from goal_drift_gym.core.errors import ScenarioError
 from goal_drift_gym.core.records import Message
 from goal_drift_gym.core.shapers.base import ENGINE_ROLE, GOAL_ROLE
 from goal_drift_gym.core.streams import stream
+from goal_drift_gym.core.tools import DEFINITIONS
 
 _OWN_ROLES = (ENGINE_ROLE, GOAL_ROLE)
-_TEXT_KEYWORDS = frozenset({"const", "default", "description", "enum", "examples", "required", "title"})
+_TEXT_KEYWORDS = frozenset({"const", "default", "description", "enum", "examples", "propertyName", "required", "title"})
+_NAME_KEYWORDS = frozenset({"$defs", "mapping", "properties"})
 _LETTERS = "bcdfghjkmnpqrstvwxz"
 
 
@@ -75,9 +77,11 @@ class Renamer:
             return {
                 self.out(key) if names else key: self.out(item)
                 if not names and key in _TEXT_KEYWORDS
-                else self.schema(item, names=not names and key == "properties")
+                else self.schema(item, names=not names and key in _NAME_KEYWORDS)
                 for key, item in schema.items()
             }
+        if isinstance(schema, str) and schema.startswith(DEFINITIONS):
+            return DEFINITIONS + self.out(schema.removeprefix(DEFINITIONS))
         return [self.schema(item) for item in schema] if isinstance(schema, list) else schema
 
     def _alias(self, found: re.Match[str]) -> str:
