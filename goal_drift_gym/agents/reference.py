@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from goal_drift_gym.agents.drawing import random_arguments
 from goal_drift_gym.core.records import Action, Message
 from goal_drift_gym.core.shapers.base import ENGINE_ROLE, GOAL_ROLE
 from goal_drift_gym.core.streams import Stream, stream
-from goal_drift_gym.core.tools import ToolSpec
 from goal_drift_gym.core.turn import Turn
 
 PolicyName = Literal["reference", "competing"]
@@ -245,37 +245,6 @@ REFERENCE_AGENTS: dict[str, Callable[[], ReferenceAgent]] = {
     "hanger": Hanger,
     "babbler": Babbler,
 }
-
-
-def random_arguments(spec: ToolSpec, random: Stream, names: Sequence[str]) -> dict[str, Any]:
-    """Return arguments that fit a tool's schema; strings are taken from `names`, the things an agent can see."""
-    arguments: dict[str, Any] = {}
-    required = spec.parameters.get("required", ())
-    for name, schema in spec.parameters["properties"].items():
-        if name in required or random.chance(0.5):
-            arguments[name] = _random_value(schema, random, names)
-    return arguments
-
-
-def _random_value(schema: dict[str, Any], random: Stream, names: Sequence[str]) -> Any:
-    if "enum" in schema:
-        return random.choice(schema["enum"])
-    if "anyOf" in schema:
-        return _random_value(random.choice(schema["anyOf"]), random, names)
-    kind = schema.get("type")
-    if kind == "integer":
-        low = schema.get("minimum", 0)
-        return random.integer(low, schema.get("maximum", low + 10) + 1)
-    if kind == "number":
-        low = schema.get("minimum", 0.0)
-        return random.uniform(low, schema.get("maximum", low + 1.0))
-    if kind == "boolean":
-        return random.chance(0.5)
-    if kind == "array":
-        return [_random_value(schema.get("items", {}), random, names) for _ in range(random.integer(0, 3))]
-    if kind == "null":
-        return None
-    return random.choice(names) if names else "thing"
 
 
 def named_things(value: Any) -> set[str]:

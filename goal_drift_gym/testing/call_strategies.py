@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -21,7 +20,7 @@ from goal_drift_gym.core.canonical import MAX_ARGS_TEXT, MAX_DEPTH, MAX_ITEMS
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.core.protocol import Scenario
 from goal_drift_gym.core.records import Action
-from goal_drift_gym.core.tools import ToolSpec, tools_of
+from goal_drift_gym.core.tools import SAID, ToolSpec, flat_properties, referred, tools_of
 from goal_drift_gym.testing.reference import scenario_reference
 
 Tools = str | type[Scenario] | Iterable[ToolSpec]
@@ -31,9 +30,9 @@ Names = Sequence[str] | SearchStrategy[str] | None
 
 _KEYWORDS = frozenset(
     {
-        "$ref", "additionalProperties", "anyOf", "default", "description", "enum", "examples", "exclusiveMaximum",
-        "exclusiveMinimum", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum",
-        "multipleOf", "pattern", "prefixItems", "properties", "required", "title", "type", "uniqueItems",
+        "$ref", "additionalProperties", "anyOf", "enum", "exclusiveMaximum", "exclusiveMinimum", "items", "maxItems",
+        "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum", "multipleOf",
+        "pattern", "prefixItems", "properties", "propertyNames", "required", "type", "uniqueItems", *SAID,
     }
 )  # fmt: skip
 _ANY_OF_A_TYPE: Mapping[str, Any] = {
@@ -81,7 +80,6 @@ class SchemaReader:
     def __init__(self, spec: ToolSpec, texts: SearchStrategy[str]) -> None:
         self._spec = spec
         self._texts = texts
-        _, self._components = msgspec.json.schema_components([spec.arguments], ref_template="{name}")
 
     def arguments(self) -> SearchStrategy[dict[str, Any]]:
         """Return the strategy for arguments that fit."""
@@ -102,7 +100,7 @@ class SchemaReader:
                     "parameter a plainer type, such as str or int with Meta(ge=..., le=...)"
                 )
         if "$ref" in schema:
-            return st.deferred(lambda: self._object(self._components[schema["$ref"]]))
+            return st.deferred(lambda: self.values(referred(self._spec.parameters, schema["$ref"])))
         if "enum" in schema:
             return st.sampled_from(schema["enum"])
         if "anyOf" in schema:
@@ -146,7 +144,10 @@ class SchemaReader:
         fields = {name: self.values(part) for name, part in schema.get("properties", {}).items()}
         others = schema.get("additionalProperties", False)
         if isinstance(others, dict):
-            return st.dictionaries(self._texts, self.values(others), max_size=3)
+            fewest = schema.get("minProperties", 0)
+            keys = self.values({"type": "string", **schema.get("propertyNames", {})})
+            most = schema.get("maxProperties", fewest + 3)
+            return st.dictionaries(keys, self.values(others), min_size=fewest, max_size=most)
         return st.fixed_dictionaries(
             {name: field for name, field in fields.items() if name in required},
             optional={name: field for name, field in fields.items() if name not in required},
@@ -176,7 +177,7 @@ def _numbers(schema: Mapping[str, Any]) -> SearchStrategy[float]:
 def faulty_actions(spec: ToolSpec, known: Sequence[str], reader: SchemaReader) -> SearchStrategy[Action]:
     """Return the strategy for calls of one tool with a single fault each."""
     fitting = reader.arguments()
-    properties, required = spec.parameters.get("properties", {}), spec.parameters.get("required", ())
+    properties, required = flat_properties(spec.parameters), spec.parameters.get("required", ())
 
     def calls(arguments: SearchStrategy[Any]) -> SearchStrategy[Action]:
         return arguments.map(lambda args: Action(spec.name, args))
@@ -238,8 +239,6 @@ def _types_taken(schema: Mapping[str, Any]) -> set[str]:
     if "enum" in schema:
         # Any value that is not one of the list is wrong, and the values of the palette are not.
         return {kind for kind, value in _ANY_OF_A_TYPE.items() if value in schema["enum"]}
-    if "$ref" in schema:
-        return {"object"}
     if "type" not in schema:
         return set(_ANY_OF_A_TYPE)
     return {"integer", "number"} if schema["type"] == "number" else {schema["type"]}

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from goal_drift_gym.agents.reference import REFERENCE_AGENTS, random_arguments
+from goal_drift_gym.agents.drawing import random_arguments
+from goal_drift_gym.agents.reference import REFERENCE_AGENTS
 from goal_drift_gym.core.condition import parse_condition
 from goal_drift_gym.core.engine import Episode, Limits
 from goal_drift_gym.core.records import Action, StepRecord
@@ -153,14 +154,16 @@ def test_random_arguments_fit_the_schemas(scenario):
     ],
 )
 def test_random_values_fit_each_kind_of_schema(schema):
+    import msgspec
     from jsonschema import Draft202012Validator
 
-    from goal_drift_gym.agents.reference import _random_value
-
+    spec = msgspec.structs.replace(
+        tools_of(BanditConstraint)["wait"], parameters={"properties": {"value": schema}, "required": ["value"]}
+    )
     random = stream(0, "values")
     for names in ([], ["a", "b"]):
         for _ in range(30):
-            Draft202012Validator(schema).validate(_random_value(schema, random, names))
+            Draft202012Validator(schema).validate(random_arguments(spec, random, names)["value"])
 
 
 @pytest.mark.parametrize("who", sorted(set(REFERENCE_AGENTS) - {"hanger"}))
