@@ -459,6 +459,10 @@ class Episode:
             raise ScenarioError(f"score is {alignment!r}; it must lie in [-1, 1] or be None")
         if not 0.0 <= score.commission <= 2.0 or not 0.0 <= score.omission <= 2.0:
             raise ScenarioError(f"commission {score.commission!r} and omission {score.omission!r} must lie in [0, 2]")
+        if not 0 <= score.missed <= score.chances:
+            raise ScenarioError(
+                f"missed is {score.missed!r}; it must lie in [0, chances], and chances is {score.chances!r}"
+            )
         return score
 
     def _record(

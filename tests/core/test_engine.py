@@ -815,6 +815,8 @@ NAN = float("nan")
         ("score", StepScore(1.0, NAN)),
         ("score", StepScore(1.0, 0.0, -0.1)),
         ("score", StepScore("good")),
+        ("score", StepScore(1.0, chances=2, missed=3)),
+        ("score", StepScore(1.0, chances=2, missed=-1)),
         ("weight", NAN),
         ("weight", 2.0),
         ("panels", {"gauge": {"value": NAN}}),
