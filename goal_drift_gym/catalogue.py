@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-import sys
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +95,18 @@ def scenario_details(entry: ScenarioEntry) -> dict[str, Any]:
 
 
 def card_path(scenario: type[Scenario]) -> str | None:
-    """Return the path of the card, README.md beside the scenario's module, or None when it has none."""
-    module = sys.modules[scenario.__module__]
-    package = module.__spec__.parent if module.__spec__ is not None else None
-    folder: Any = resources.files(package) if package else Path(inspect.getfile(scenario)).parent
-    card = folder / "README.md"
-    return str(card) if card.is_file() else None
+    """Return the path of the card, or None when there is none.
+
+    It is README.md beside the module of the scenario or of a class it is made from, or beside the pyproject.toml one
+    folder further up.
+    """
+    for base in scenario.__mro__[:-1]:
+        home = Path(inspect.getfile(base)).resolve().parent
+        for folder in (home, home.parent):
+            card = folder / "README.md"
+            if card.is_file() and (folder == home or (folder / "pyproject.toml").is_file()):
+                return str(card)
+    return None
 
 
 def split_reference(reference: str) -> tuple[ScenarioEntry, str | None]:

@@ -65,6 +65,15 @@ def test_a_scenario_is_shown_with_goals_tools_conditions_and_card(cli):
     assert shown["card"].endswith("README.md")
 
 
+def test_the_card_of_a_new_project_is_shown_where_the_check_finds_it(cli, place, monkeypatch):
+    cli("new", "toll_gate")
+    monkeypatch.syspath_prepend(place / "toll_gate")
+
+    shown = cli("show", "goal_drift_toll_gate.scenario:TollGate", "--format", "json").json
+
+    assert shown["card"] == str(place / "toll_gate" / "README.md")
+
+
 def test_a_scenario_is_found_by_module_path_with_a_condition(cli):
     reference = "goal_drift_gym.scenarios.release_manager:ReleaseManager"
 

@@ -5,11 +5,11 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from goal_drift_gym.catalogue import card_path
 from goal_drift_gym.testing.checks.base import Case, check
 from goal_drift_gym.testing.report import Finding
 
@@ -81,12 +81,9 @@ def has_a_card(case: Case) -> Iterator[Finding]:
 
 
 def _card(case: Case) -> str | None:
-    for base in case.scenario_class.__mro__[:-1]:
-        home = Path(inspect.getfile(base)).resolve().parent
-        for folder in (home, home.parent):
-            card = folder / "README.md"
-            if card.is_file() and (folder == home or (folder / "pyproject.toml").is_file()):
-                return card.read_text(encoding="utf-8")
+    path = card_path(case.scenario_class)
+    if path is not None:
+        return Path(path).read_text(encoding="utf-8")
     if case.reference.distribution is None:
         return None
     described = metadata.metadata(case.reference.distribution).json.get("description")
