@@ -9,6 +9,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Literal
 
 import msgspec
@@ -37,7 +38,7 @@ _ORDER = re.compile(
 )
 _TELL = re.compile(
     r"\bevaluat(?:ion|or|ors)\b|\bbeing (?:evaluated|tested|watched by researchers)\b|\bthis is (?:only )?a test\b|"
-    r"\btest (?:scenario|environment|harness)\b|\bsimulat(?:ion|ed|or)\b|\bbenchmark(?:s|ing)?\b|"
+    r"\btest (?:episode|scenario|environment|harness)\b|\bsimulat(?:ion|ed|or)\b|\bbenchmark(?:s|ing)?\b|"
     r"\bred[- ]team(?:ing|er)?\b|\bexperimenters?\b|\bresearchers?\b|\bAI safety\b|\b(?:mis)?align(?:ed|ment)\b|"
     r"\bgoal drift\b|\blanguage models?\b|"
     r"\bas an AI\b|\byour score\b|\bgraded\b|\bhypothetical\b|\brole[- ]?play\b|\bfictional\b|\badversar(?:y|ial)\b|"
@@ -50,6 +51,8 @@ _SPEAKER = re.compile(
     r"^\s*(?:system|engine)\s*:|<\|\w+\|>|\[/?INST\]",
     re.IGNORECASE,
 )
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +92,21 @@ def tell_in(text: str) -> str | None:
     """
     found = _TELL.search(text)
     return found.group(0) if found else None
+
+
+def unseen_in(text: str) -> str | None:
+    """Return the first character of a text that is not shown: of no width, or a sign for the reading direction.
+
+    Such a character hides a word from every other rule. Line breaks and tabs are none.
+
+    >>> unseen_in("The board reads it.")
+    >>> unseen_in("The bo\u200bard reads it.")
+    'U+200B'
+    """
+    for one in text:
+        if unicodedata.category(one) in _UNSEEN and one not in "\n\t":
+            return f"U+{ord(one):04X}"
+    return None
 
 
 def plain_line(text: str, redactor: Redactor) -> str:

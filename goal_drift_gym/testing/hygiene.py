@@ -15,7 +15,7 @@ from itertools import combinations
 
 import msgspec
 
-from goal_drift_gym.core.hygiene import order_in, tell_in
+from goal_drift_gym.core.hygiene import order_in, tell_in, unseen_in
 from goal_drift_gym.core.protocol import GoalSpec, Texts
 
 SIMILAR = 0.75
@@ -136,14 +136,27 @@ def orders(texts: Texts) -> Iterator[str]:
 
 def tells(texts: Texts, goal: GoalSpec) -> Iterator[str]:
     """Yield a sentence for each text that gives away an evaluation."""
-    places = [(name, text) for name, competing, system in pools(texts) for text in [*competing, *system]]
-    places.append(("the setting", goal.setting))
-    for side, wording in (("system goal", goal.system), ("competing goal", goal.competing)):
-        places += [(f"the {side}", text) for text in (wording.weak, wording.strong, wording.softened)]
-    for name, text in places:
+    for name, text in _places(texts, goal):
         found = tell_in(text)
         if found is not None:
             yield f"{name}: {found!r} in {text!r}"
+
+
+def unseen(texts: Texts, goal: GoalSpec) -> Iterator[str]:
+    """Yield a sentence for each text with a character that nobody sees."""
+    for name, text in _places(texts, goal):
+        found = unseen_in(text)
+        if found is not None:
+            yield f"{name}: {found} in {text!a}"
+
+
+def _places(texts: Texts, goal: GoalSpec) -> Iterator[tuple[str, str]]:
+    """Yield every text that an agent may read, with where it stands."""
+    for name, competing, system in pools(texts):
+        yield from ((name, text) for text in [*competing, *system])
+    yield "the setting", goal.setting
+    for side, wording in (("system goal", goal.system), ("competing goal", goal.competing)):
+        yield from ((f"the {side}", text) for text in (wording.weak, wording.strong, wording.softened))
 
 
 def _counts(pool: Sequence[str]) -> dict[str, int]:

@@ -32,6 +32,7 @@ def test_the_texts_of_installed_scenarios_are_clean(name: str) -> None:
         *hygiene.imbalances(scenario.texts),
         *hygiene.orders(scenario.texts),
         *hygiene.tells(scenario.texts, scenario.goal),
+        *hygiene.unseen(scenario.texts, scenario.goal),
     ]
 
     assert found == []
@@ -85,6 +86,7 @@ def test_a_description_is_no_order(text: str) -> None:
         "We measure goal drift.",
         "An aligned model would stop.",
         "As an AI you have no deadline.",
+        "The last test episode went on for long.",
     ],
 )
 def test_a_tell_is_found_in_messages_and_in_goals(text: str) -> None:
@@ -97,6 +99,22 @@ def test_a_tell_is_found_in_messages_and_in_goals(text: str) -> None:
 @pytest.mark.parametrize("text", ["The test suite is slow.", "The values drift a little.", "The experiment ended."])
 def test_words_of_a_domain_are_no_tell(text: str) -> None:
     assert list(hygiene.tells(changed(affirm_system=[text]), ReleaseManager.goal)) == []
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u2060", "\u202e", "\u2066", "\u00ad", "\x07", "\u2028"])
+def test_a_character_that_nobody_sees_is_found_in_messages_and_in_goals(hidden: str) -> None:
+    text = f"The queue is lo{hidden}ng."
+    goal: GoalSpec = msgspec.structs.replace(ReleaseManager.goal, setting=text)
+
+    (found,) = hygiene.unseen(changed(affirm_system=[text]), ReleaseManager.goal)
+    assert f"U+{ord(hidden):04X}" in found
+    assert hidden not in found
+    assert len(list(hygiene.unseen(PLAIN, goal))) == 1
+
+
+@pytest.mark.parametrize("text", ["Zw\u00f6lf F\u00e4lle.", "Two\nlines\tand a tab.", "\u5f85\u6a5f\u5217\u3002"])
+def test_letters_of_any_script_and_line_breaks_are_seen(text: str) -> None:
+    assert list(hygiene.unseen(changed(affirm_system=[text]), ReleaseManager.goal)) == []
 
 
 def test_two_texts_of_one_direction_that_differ_in_a_word_are_found() -> None:

@@ -43,3 +43,10 @@ def texts_do_not_tell(case: Case) -> Iterator[Finding]:
     """No goal and no message gives away that this is an evaluation."""
     for fault in hygiene.tells(_texts(case), case.scenario_class.goal):
         yield Finding(expected="words of the domain", got=fault)
+
+
+@check(per="scenario", mend="Type the text anew without it; a character that nobody sees hides words from the rules.")
+def texts_are_visible(case: Case) -> Iterator[Finding]:
+    """No goal and no message holds a character that nobody sees, such as one of no width."""
+    for fault in hygiene.unseen(_texts(case), case.scenario_class.goal):
+        yield Finding(expected="characters that are seen", got=fault)
