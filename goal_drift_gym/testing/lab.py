@@ -6,24 +6,26 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import msgspec
 
 from goal_drift_gym.agents.adversary_loading import make_adversary
-from goal_drift_gym.agents.reference import REFERENCE_AGENTS, ReferenceAgent, named_things, random_arguments
+from goal_drift_gym.agents.drawing import random_arguments
+from goal_drift_gym.agents.reference import REFERENCE_AGENTS, ReferenceAgent, named_things
 from goal_drift_gym.core.canonical import line_json
 from goal_drift_gym.core.condition import Condition, override
 from goal_drift_gym.core.engine import Episode
-from goal_drift_gym.core.errors import ToolRefused
+from goal_drift_gym.core.errors import ScenarioError, ToolRefused
 from goal_drift_gym.core.protocol import Scenario
 from goal_drift_gym.core.records import Action, Call, StepRecord, StepScore
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.streams import Stream, Streams, scenario_streams, stream
-from goal_drift_gym.core.tools import tools_of
+from goal_drift_gym.core.tools import ToolSpec, tools_of
 from goal_drift_gym.eval.metrics import RunMetrics, compute_metrics
 from goal_drift_gym.eval.policy import enumerated_arguments
+from goal_drift_gym.testing.kit_agents import KIT_AGENTS
 
 _TRIES = 6
 _SHOCK_EVERY = 6
@@ -87,11 +89,14 @@ class Lab:
 
     def fresh(self, condition: Condition, agent: str | Callable[[], ReferenceAgent]) -> Lived:
         """Return the episode of an agent, lived anew."""
-        make = REFERENCE_AGENTS[agent] if isinstance(agent, str) else agent
+        make = self._maker(agent) if isinstance(agent, str) else agent
         episode = Episode(
             self.scenario_class(), condition, seed=self.seed, redactor=Redactor([]), adversaries=make_adversary
         )
         return Lived(episode, make())
+
+    def _maker(self, name: str) -> Callable[[], ReferenceAgent]:
+        return partial(KIT_AGENTS[name], self.scenario_class) if name in KIT_AGENTS else REFERENCE_AGENTS[name]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -193,7 +198,7 @@ class Bare:
 
     def _called(self, action: Action) -> Answer:
         spec = self.tools[action.tool]
-        arguments = msgspec.structs.asdict(msgspec.convert(action.args, spec.arguments, strict=True))
+        arguments = checked_arguments(spec, action.args)
         weight = self.scenario.weight(action.tool, action.args)
         try:
             return Answer(action, "ok", getattr(self.scenario, spec.method)(**arguments), weight)
@@ -221,6 +226,20 @@ class Bare:
                 if answers[-1].status == "refused":
                     refused.append(action)
                     break
+
+
+def checked_arguments(spec: ToolSpec, args: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call as its method takes them.
+
+    Raises
+    ------
+    ScenarioError
+        If they do not fit: a policy planned them, or the schema says less than the annotations ask for.
+    """
+    try:
+        return msgspec.structs.asdict(msgspec.convert(args, spec.arguments, strict=True))
+    except msgspec.ValidationError as error:
+        raise ScenarioError(f"the call {spec.name}({args!r}) is invalid: {error}") from error
 
 
 class SpiedStream(Stream):

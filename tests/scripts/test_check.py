@@ -85,4 +85,4 @@ def test_one_command_prints_the_fault_table(capsys: pytest.CaptureFixture[str]) 
     out = capsys.readouterr().out
     assert code == 0
     assert f"{len(FAULTS)} of {len(FAULTS)} planted faults caught by the check meant for them" in out
-    assert "correct scenario bandit_constraint: 44 of 44 checks hold" in out
+    assert "correct scenario bandit_constraint: 46 of 46 checks hold" in out

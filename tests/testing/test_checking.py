@@ -175,6 +175,69 @@ def test_a_scenario_that_raises_everywhere_is_a_finding_and_no_crash(tmp_path: P
     assert "raising.py:4" in str(report)
 
 
+START = """
+from typing import Annotated, Any
+from msgspec import Meta
+from goal_drift_gym.core.tools import tool
+from goal_drift_gym.scenarios.bandit_constraint import BanditConstraint
+from goal_drift_gym.scenarios.bandit_constraint.scenario import Arm
+
+class Written(BanditConstraint):
+    @tool(check=True)
+    def peek_stats(self, arm: Arm, {arguments}) -> dict[str, Any]:
+        "Return how often an arm was pulled."
+        return super().peek_stats(arm)
+"""
+
+
+def with_arguments(file: Path, arguments: str) -> str:
+    """Return the reference of a scenario with a tool that takes further arguments."""
+    file.write_text(START.replace("{arguments}", arguments), encoding="utf-8")
+    return f"{file}:Written"
+
+
+def test_arguments_with_ordinary_constraints_are_drawn_for(tmp_path: Path) -> None:
+    arguments = """
+        below: Annotated[int, Meta(ge=1, lt=10)], above: Annotated[int, Meta(gt=0, le=9)],
+        share: Annotated[float, Meta(gt=10.0, lt=20.0)], even: Annotated[int, Meta(ge=1, le=9, multiple_of=2)],
+        cold: Annotated[int, Meta(le=-1)], note: Annotated[str, Meta(max_length=8)],
+        code: Annotated[str, Meta(pattern="^arm[0-9]$")], pair: tuple[int, int], extra: dict[str, int] | None,
+    """
+    report = check_scenario(with_arguments(tmp_path / "ordinary.py", arguments), seeds=1)
+
+    assert report.ok, str(report)
+
+
+def test_a_check_that_cannot_be_made_fails_and_says_why_and_the_others_still_report(tmp_path: Path) -> None:
+    # What keys must be is not in the schema that is made of this annotation.
+    report = check_scenario(with_arguments(tmp_path / "keys.py", "table: dict[int, int] | None = None"), seeds=1)
+
+    results = {result.name: result for result in report.results}
+    assert list(results) == check_names()
+    assert results["reference_at_top"].status == "ok"
+    (finding,) = results["draws_do_not_shift"].findings
+    assert finding.expected == "a check that can be made"
+    assert "Expected `int`, got `str`" in finding.got
+    assert "lab.py:" in finding.got
+    assert "the schema allows what the annotations do not" in results["schemas_fit_the_code"].findings[0].got
+
+
+def test_an_argument_that_cannot_be_drawn_for_is_told_by_tool_argument_and_keyword(tmp_path: Path) -> None:
+    reference = with_arguments(tmp_path / "seal.py", "seal: bytes")
+
+    report = check_scenario(reference, seeds=1, conditions=["baseline"], only=["survives_any_calls"])
+
+    said = "tool 'peek_stats', argument 'seal': nothing can be drawn that fits the schema keyword 'contentEncoding'"
+    assert said in str(report)
+
+
+@pytest.mark.parametrize("number", ["int", "Annotated[int, Meta(ge=1)]", "Annotated[int, Meta(lt=9)]"])
+def test_a_number_is_bounded_by_any_bound(tmp_path: Path, number: str) -> None:
+    reference = with_arguments(tmp_path / "number.py", f"often: {number} = 1")
+
+    assert check_scenario(reference, seeds=1, only=["schemas_fit_the_code"]).ok == (number != "int")
+
+
 def test_more_processes_give_the_same_report() -> None:
     job = CheckJob(
         scenario="bandit_constraint",

@@ -15,6 +15,7 @@ CHECKS: dict[str, Check] = {
         policies.reference_at_top,
         policies.noop_not_perfect,
         policies.competing_below_zero,
+        policies.checks_buy_nothing,
         policies.random_between,
         policies.steps_are_scored,
         policies.score_adds_up,
@@ -55,6 +56,7 @@ CHECKS: dict[str, Check] = {
         wording.texts_are_balanced,
         wording.texts_give_no_orders,
         wording.texts_do_not_tell,
+        wording.texts_are_visible,
     )
 }
 """Name -> check."""

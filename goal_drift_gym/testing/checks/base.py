@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from goal_drift_gym.core.condition import Condition
-from goal_drift_gym.core.errors import ConditionError, ScenarioError, UsageError
+from goal_drift_gym.core.errors import ConditionError, UsageError
 from goal_drift_gym.core.protocol import Scenario
 from goal_drift_gym.testing.lab import Bare, Lab, Lived
 from goal_drift_gym.testing.reference import ScenarioReference
@@ -21,6 +21,11 @@ from goal_drift_gym.testing.report import Finding
 Scope = Literal["scenario", "seed", "condition"]
 """How often a check is made: once, once a seed, or once a seed and condition."""
 
+_MEND_SCENARIO = (
+    "See the check survives_any_calls: score() must return a number in [-1, 1] or None, and a tool or query may raise "
+    "nothing but ToolRefused, before it changes anything."
+)
+_MEND_MADE = "Mend what the message names: until then this check cannot be made."
 _PACKAGE = str(Path(__file__).parents[2])
 _OWN = (f"{_PACKAGE}/testing/", f"{_PACKAGE}/core/", f"{_PACKAGE}/agents/")
 
@@ -90,14 +95,13 @@ class Case:
             lived = self.lab.live(chosen, agent, **settings)
         except ConditionError as error:
             raise Idle(str(error)) from error
-        if lived.outcome == "infra_error":
-            got = f"the scenario failed: {lived.detail}"
+        if lived.outcome in ("infra_error", "agent_error"):
+            by_scenario = lived.outcome == "infra_error"
             raise Broken(
                 Finding(
                     expected="an episode that comes to its end",
-                    got=got,
-                    mend="See the check survives_any_calls: score() must return a number in [-1, 1] or None, and a "
-                    "tool or query may raise nothing but ToolRefused, before it changes anything.",
+                    got=f"the {'scenario' if by_scenario else 'agent'} failed: {lived.detail}",
+                    mend=_MEND_SCENARIO if by_scenario else _MEND_MADE,
                     agent=agent,
                     step=len(lived.records),
                 )
@@ -151,10 +155,11 @@ class Check(msgspec.Struct, frozen=True):
             mend = "Mend the condition, or give the scenario what it asks for."
             found = [Finding(expected="a scenario and conditions that fit each other", got=str(error), mend=mend)]
         except Exception as error:
-            if not _from_outside(error):
-                raise
+            # One check that cannot be made must not keep the others from reporting.
+            outside = _from_outside(error)
+            expected = "a scenario that raises nothing but ToolRefused" if outside else "a check that can be made"
             got = f"{type(error).__name__}: {error} ({_line_of(error)})"
-            found = [Finding(expected="a scenario that raises nothing but ToolRefused", got=got)]
+            found = [Finding(expected=expected, got=got, mend="" if outside else _MEND_MADE)]
         return True, [case.placed(finding, self) for finding in found]
 
 
@@ -175,16 +180,17 @@ def shown(value: Any, most: int = 160) -> str:
 
 
 def _frames(error: BaseException) -> list[tuple[str, int]]:
+    """Return file and line of each frame that an exception came through, and then those of what caused it."""
     frames, trace = [], error.__traceback__
     while trace is not None:
         frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
         trace = trace.tb_next
-    return frames
+    return frames if error.__cause__ is None else [*frames, *_frames(error.__cause__)]
 
 
 def _from_outside(error: BaseException) -> bool:
     """Return whether an exception came out of the scenario and not out of the kit itself."""
-    return isinstance(error, ScenarioError) or any(not file.startswith(_OWN) for file, _ in _frames(error))
+    return any(not file.startswith(_OWN) for file, _ in _frames(error))
 
 
 def _line_of(error: BaseException) -> str:

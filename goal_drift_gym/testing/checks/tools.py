@@ -6,22 +6,28 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Literal
 
 import msgspec
 
-from goal_drift_gym.agents.reference import named_things, random_arguments
-from goal_drift_gym.core.errors import ToolRefused
+from goal_drift_gym.agents.drawing import random_arguments
+from goal_drift_gym.agents.reference import named_things
+from goal_drift_gym.core.errors import ScenarioError, ToolRefused
 from goal_drift_gym.core.records import Action
 from goal_drift_gym.core.streams import Stream, stream
-from goal_drift_gym.core.tools import ToolSpec, tools_of
+from goal_drift_gym.core.tools import ToolSpec, flat_properties, tools_of
 from goal_drift_gym.testing.checks.base import Case, Idle, check, shown
-from goal_drift_gym.testing.lab import Bare
+from goal_drift_gym.testing.lab import Bare, checked_arguments
 from goal_drift_gym.testing.report import Finding
 
+Policy = Literal["reference", "competing"]
+
 _TURNS = 24
+_PLANS = 64
 _HUGE = 10**9
+_BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum"}
 
 
 @check(
@@ -43,21 +49,22 @@ def schemas_fit_the_code(case: Case) -> Iterator[Finding]:
             else:
                 continue
             break
-        unbounded = _unbounded(bare, spec)
+        unbounded = _unbounded(case.bare(), spec)
         if unbounded:
             yield Finding(expected="bounds on every number", got=f"{spec.name} takes {unbounded} for real")
 
 
 @check(per="seed", mend="What a policy plans must be callable: a declared tool and arguments of its schema.")
 def policies_fit_the_schemas(case: Case) -> Iterator[Finding]:
-    """Both policies plan calls that fit the schemas, and end their turns."""
+    """Both policies plan calls that fit the schemas and none that gave no result this turn, and end their turns."""
     tools = tools_of(case.scenario_class)
-    for mind in ("reference", "competing"):
+    minds: tuple[Policy, ...] = ("reference", "competing")
+    for mind in minds:
         bare = case.bare()
         for step in range(_TURNS):
             bare.advance(step)
-            policy = bare.scenario.reference_action if mind == "reference" else bare.scenario.competing_action
-            for _ in range(64):
+            policy = _policy(bare, mind)
+            for _ in range(_PLANS):
                 plan = policy()
                 wrong = next((one for one in plan if not _fits(tools, one)), None)
                 if wrong is not None:
@@ -68,8 +75,13 @@ def policies_fit_the_schemas(case: Case) -> Iterator[Finding]:
                 if any(bare.call(action).status == "refused" for action in plan):
                     break
             else:
-                yield Finding(expected="an end of the turn", got=f"{mind}_action plans on after 64 plans", step=step)
+                got = f"{mind}_action plans on after {_PLANS} plans"
+                yield Finding(expected="an end of the turn", got=got, step=step)
                 return
+        stubborn = _stubborn(case.bare(), mind)
+        if stubborn is not None:
+            yield stubborn
+            return
 
 
 @check(per="seed", mend="Nothing but a tool method, advance() and shock() may change the state.")
@@ -124,17 +136,34 @@ def _arguments(spec: ToolSpec, random: Stream, names: Sequence[str]) -> Iterator
     """Yield arguments at random, and with every number at either end of its range."""
     for _ in range(4):
         yield random_arguments(spec, random, names)
-    for end in ("minimum", "maximum"):
+    for highest in (False, True):
         arguments = random_arguments(spec, random, names)
         for name, schema in spec.parameters["properties"].items():
-            if end in schema and name in arguments:
-                arguments[name] = schema[end]
+            end = _end(schema, highest)
+            if end is not None and name in arguments:
+                arguments[name] = end
         yield arguments
+
+
+def _end(schema: dict[str, Any], highest: bool) -> float | None:
+    """Return the last number that a schema allows; None where it is no number or there is no last one."""
+    inclusive, exclusive = ("maximum", "exclusiveMaximum") if highest else ("minimum", "exclusiveMinimum")
+    if schema.get("type") == "number":
+        return schema.get(inclusive) if "multipleOf" not in schema else None
+    if schema.get("type") != "integer" or not schema.keys() & {inclusive, exclusive}:
+        return None
+    every = schema.get("multipleOf", 1)
+    inner = -1 if highest else 1
+    end = schema[inclusive] if inclusive in schema else schema[exclusive] + inner
+    return int(end // every * every if highest else -(-end // every) * every)
 
 
 def _fault(bare: Bare, spec: ToolSpec, arguments: dict[str, Any]) -> str | None:
     called = f"{spec.name}({shown(arguments)})"
-    checked = msgspec.structs.asdict(msgspec.convert(arguments, spec.arguments, strict=True))
+    try:
+        checked = checked_arguments(spec, arguments)
+    except ScenarioError as error:
+        return f"the schema allows what the annotations do not: {error}"
     try:
         bare.scenario.weight(spec.name, arguments)
         getattr(bare.scenario, spec.method)(**checked)
@@ -148,22 +177,47 @@ def _fault(bare: Bare, spec: ToolSpec, arguments: dict[str, Any]) -> str | None:
 def _unbounded(bare: Bare, spec: ToolSpec) -> str:
     """Return a number beyond all sense that a tool takes for an argument without bounds, both ways; else nothing."""
     for name, schema in spec.parameters["properties"].items():
-        numeric = schema.get("type") in ("integer", "number")
-        if not numeric or "minimum" in schema or "maximum" in schema or "enum" in schema:
-            continue
-        taken = []
-        for value in (-_HUGE, _HUGE):
-            arguments = random_arguments(
-                spec, stream(bare.seed, "kit:unbounded"), sorted(named_things(bare.scenario.panels()))
-            )
-            try:
-                getattr(bare.scenario, spec.method)(**{**arguments, name: value})
-                taken.append(value)
-            except Exception:
-                break
-        if len(taken) == 2:
+        unbounded = schema.get("type") in ("integer", "number") and not schema.keys() & _BOUNDS
+        if unbounded and all(_taken(bare, spec, name, value) for value in (-_HUGE, _HUGE)):
             return f"{name} = {-_HUGE} and {name} = {_HUGE}"
     return ""
+
+
+def _taken(bare: Bare, spec: ToolSpec, name: str, value: int) -> bool:
+    """Return whether a tool takes a value, in one of many turns: it may be called once a turn, or seldom at all."""
+    for step in range(_TURNS):
+        bare.advance(step)
+        random = stream(bare.seed, f"kit:unbounded:{spec.name}", step)
+        arguments = random_arguments(spec, random, sorted(named_things(bare.scenario.panels())))
+        with suppress(Exception):
+            getattr(bare.scenario, spec.method)(**{**checked_arguments(spec, arguments), name: value})
+            return True
+    return False
+
+
+def _policy(bare: Bare, mind: Policy) -> Callable[..., list[Action]]:
+    return bare.scenario.reference_action if mind == "reference" else bare.scenario.competing_action
+
+
+def _stubborn(bare: Bare, mind: Policy) -> Finding | None:
+    """Return the first call that a policy plans although it gave no result this turn; calls fail by the toss."""
+    for step in range(_TURNS):
+        bare.advance(step)
+        random = stream(bare.seed, f"kit:unavailable:{mind}", step)
+        failed: list[Action] = []
+        for _ in range(_PLANS):
+            plan = _policy(bare, mind)(failed)
+            again = next((action for action in plan if action in failed), None)
+            if again is not None:
+                got = f"{mind}_action plans {again.tool}({shown(again.args)}) again"
+                return Finding(expected="a plan without the calls that are unavailable", got=got, step=step)
+            for action in plan:
+                if random.chance(0.5) or bare.call(action).status == "refused":
+                    failed.append(action)
+                    break
+            if not plan:
+                break
+    return None
 
 
 def _fits(tools: dict[str, ToolSpec], action: Any) -> bool:
@@ -176,6 +230,21 @@ def _fits(tools: dict[str, ToolSpec], action: Any) -> bool:
     return True
 
 
+def _open_texts(value: Any, schema: dict[str, Any]) -> Iterator[str]:
+    """Yield the texts in a value for which a schema names no choices."""
+    if isinstance(value, str):
+        options = schema.get("anyOf", [schema])
+        if not any(value in option.get("enum", ()) for option in options):
+            yield value
+    elif isinstance(value, list):
+        first, rest = schema.get("prefixItems", []), schema.get("items") or {}
+        for index, item in enumerate(value):
+            yield from _open_texts(item, first[index] if index < len(first) else rest)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _open_texts(item, schema.get("properties", {}).get(key) or {})
+
+
 def _unnamed(case: Case) -> str | None:
     """Return a name in a policy's calls that no pattern of `entities` matches, where the schema leaves it open."""
     patterns = [re.compile(pattern) for pattern in case.scenario_class.entities.values()]
@@ -185,12 +254,11 @@ def _unnamed(case: Case) -> str | None:
         for record in case.live(agent).records:
             for call in record.action.calls:
                 for key, value in call.args.items():
-                    schema = tools[call.tool].parameters["properties"].get(key, {}) if call.tool in tools else {}
-                    if not isinstance(value, str) or "enum" in schema:
-                        continue
-                    named = True
-                    if not any(pattern.fullmatch(value) for pattern in patterns):
-                        return value
+                    schema = flat_properties(tools[call.tool].parameters).get(key, {}) if call.tool in tools else {}
+                    for text in _open_texts(value, schema):
+                        named = True
+                        if not any(pattern.fullmatch(text) for pattern in patterns):
+                            return text
     if not named and not patterns:
         raise Idle("calls carry no names")
     return None

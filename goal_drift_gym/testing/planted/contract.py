@@ -61,6 +61,33 @@ class CrashesWhenUnpulled(Host):
         return {**stats, "share": stats["pulls"] / sum(self._pulls)}
 
 
+@fault("a tool that works once a turn takes any number", caught_by="schemas_fit_the_code")
+class TakesAnyNumber(Host):
+    """Sets no bounds on a number of looks, and looks once a turn."""
+
+    def advance(self, step: int) -> dict[str, Any]:
+        """Move the world."""
+        self._looked = False
+        return super().advance(step)
+
+    @tool(check=True)
+    def peek_stats(self, arm: Arm, looks: int = 1) -> dict[str, Any]:
+        """Return how often an arm was pulled, as often as asked."""
+        if self._looked:
+            raise ToolRefused("one look a turn")
+        self._looked = True
+        return {**super().peek_stats(arm), "looks": looks}
+
+
+@fault("a policy plans a call again that gave no result", caught_by="policies_fit_the_schemas")
+class PlansItAgain(Host):
+    """Does not read what is unavailable."""
+
+    def reference_action(self, unavailable: Sequence[Action] = ()) -> list[Action]:
+        """Return the plan of the reference policy."""
+        return super().reference_action(())
+
+
 @fault("a policy plans a call that does not fit", caught_by="policies_fit_the_schemas")
 class PlansTheImpossible(Host):
     """Names an arm that is not there."""
@@ -90,6 +117,37 @@ class SnapshotIsAlias(Host):
     def snapshot(self) -> dict[str, Any]:
         """Return the state."""
         return {**super().snapshot(), "pulls": self._pulls}
+
+
+@fault("a snapshot shares a list that a call changes in place", caught_by="snapshot_stands_alone")
+class SnapshotSharesWithinTurn(Host):
+    """Notes the calls of a turn in a list that it hands out, and begins a new one before anyone compares."""
+
+    def reset(self, streams: Streams) -> None:
+        """Start over."""
+        super().reset(streams)
+        self._peeked: list[str] = []
+
+    def advance(self, step: int) -> dict[str, Any]:
+        """Move the world."""
+        self._peeked = []
+        return super().advance(step)
+
+    @tool(check=True)
+    def peek_stats(self, arm: Arm) -> dict[str, Any]:
+        """Return how often an arm was pulled and what it paid."""
+        if arm not in self._peeked:
+            self._peeked.append(arm)
+        return super().peek_stats(arm)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state."""
+        return {**super().snapshot(), "peeked": self._peeked}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Become the state."""
+        super().restore(snapshot)
+        self._peeked = list(snapshot["peeked"])
 
 
 @fault("restore keeps the dict it was given", caught_by="snapshot_stands_alone")
@@ -241,6 +299,13 @@ class LoudOneWay(Host):
             for pool in Host.texts.toward_competing
         ]
     )
+
+
+@fault("a message hides a character of no width", caught_by="texts_are_visible")
+class HidesCharacters(Host):
+    """Breaks a word where nobody sees it."""
+
+    texts = _with_texts(affirm_system=["That was a tidy round of the eva\u200bluation.", *Host.texts.affirm_system[1:]])
 
 
 @fault("a message gives the evaluation away", caught_by="texts_do_not_tell")
