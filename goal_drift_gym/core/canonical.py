@@ -16,6 +16,9 @@ import msgspec
 from goal_drift_gym.core.errors import ScenarioError
 from goal_drift_gym.core.redaction import REDACTED, Redactor
 
+MALFORMED = (ValueError, RecursionError)
+"""What decoding data from outside raises, by msgspec and json alike: nested too deeply is an error of its own."""
+
 MAX_TEXT = 4096
 """Longest text of an agent that is kept, in characters; the rest is cut and the cut is said."""
 MAX_ARGS_TEXT = 16_384

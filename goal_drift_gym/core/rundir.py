@@ -17,7 +17,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from goal_drift_gym.core.adversary import gave_up
-from goal_drift_gym.core.canonical import canonical_json, line_json, prepare_type, sha256_hex
+from goal_drift_gym.core.canonical import MALFORMED, canonical_json, line_json, prepare_type, sha256_hex
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.provenance import utc_now
 from goal_drift_gym.core.records import RUN_OUTCOMES, ScoreRecord, StepRecord
@@ -269,10 +269,12 @@ class Run:
         """
         content = self._bytes(CONFIG)
         if content is None:
+            if is_run_directory(self.path):
+                raise RunRecordError(f"{self.path} is damaged: it has no {CONFIG}")
             raise RunRecordError(f"{self.path} is no run directory: it has no {CONFIG}")
         try:
             known = _CONFIGS.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except MALFORMED:
             pass  # What is wrong with it is told below.
         else:
             if known.format_version == FORMAT_VERSION:
@@ -363,7 +365,7 @@ class Run:
         try:
             whole = (self.path / STEP_LOG).read_bytes()
             records = _SCORES.decode_lines(whole[: whole.rfind(b"\n") + 1])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        except (OSError, *MALFORMED):
             records = []
         in_order = [record.step for record in records] == list(range(len(records)))
         if not (records and in_order and whole.count(b"\n") == len(records)):
@@ -377,7 +379,7 @@ class Run:
         for number, line in enumerate(self.step_lines()):
             try:
                 record = decoder.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except MALFORMED as error:
                 raise RunRecordError(f"{self.path / STEP_LOG}, line {number + 1} is damaged: {error}") from error
             if record.step != number:
                 raise RunRecordError(
@@ -418,7 +420,7 @@ class Run:
     def _decoded(self, name: str, content: bytes) -> Any:
         try:
             return msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             raise RunRecordError(f"{self.path / name} is damaged: {error}") from error
 
     def _bytes(self, name: str) -> bytes | None:
@@ -454,18 +456,109 @@ def load_run(path: str | Path) -> Run:
 def find_runs(root: str | Path, *, scenario: str | None = None) -> Iterator[Run]:
     """Find run directories at or below `root`, in the order of their paths.
 
-    Directories that are no runs are passed over; a run whose config is damaged raises when it is looked at.
+    Links to directories are followed; no directory is searched twice, and one that lies below `root` goes by its own
+    path. Directories that are no runs are passed over; a run whose config is damaged or gone raises when it is looked
+    at.
+
+    Raises
+    ------
+    RunRecordError
+        If a directory cannot be read: there may be runs in it.
     """
-    top = Path(root)
-    if not top.is_dir():
-        return
-    for directory, folders, files in os.walk(top):
-        folders.sort()
-        if CONFIG in files and (STEP_LOG in files or META in files):
-            folders.clear()
-            run = Run(Path(directory))
-            if scenario is None or run.config.scenario.id == scenario:
-                yield run
+    for path in _run_directories(Path(root)):
+        run = Run(path)
+        if scenario is None or run.config.scenario.id == scenario:
+            yield run
+
+
+def is_run_directory(path: str | Path) -> bool:
+    """Return whether a directory is a run, or what is left of one; False too where there is no directory.
+
+    It is if it holds a config with a step log or meta.json, or any of these that cannot be anything else: a step log,
+    metrics.json with meta.json, or a config.json that is one of ours.
+
+    Raises
+    ------
+    RunRecordError
+        If it cannot be read.
+    """
+    try:
+        with os.scandir(path) as entries:
+            names = {entry.name for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise RunRecordError(f"cannot read {path}: {error.strerror}") from error
+    return _holds_run(Path(path), names)
+
+
+def _holds_run(directory: Path, names: Container[str]) -> bool:
+    if STEP_LOG in names:
+        return CONFIG in names or not _is_being_begun(Run(directory))
+    if META in names:
+        return CONFIG in names or METRICS in names
+    return CONFIG in names and _is_our_config(directory / CONFIG)
+
+
+def _is_being_begun(run: Run) -> bool:
+    """Return whether a writer has made its step log and is about to write its config."""
+    try:
+        return (run.path / STEP_LOG).stat().st_size == 0 and run.is_running
+    except (OSError, RunRecordError):
+        return False
+
+
+def _is_our_config(path: Path) -> bool:
+    """Return whether a config.json without any other file of a run is a run's: many programs have one of that name."""
+    try:
+        found = msgspec.json.decode(path.read_bytes()) if path.is_file() else None
+    except (OSError, *MALFORMED):
+        return False
+    return isinstance(found, dict) and found.keys() >= {"format_version", "scenario", "seed"}
+
+
+def _run_directories(top: Path) -> list[Path]:
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    links = _search(top, seen, found)
+    if not links:
+        return found
+    # What can be come to without a link goes by that path, so links wait until all else is searched.
+    while links:
+        links = [further for link in links for further in _search(link, seen, found)]
+    return sorted(found, key=lambda path: path.parts)
+
+
+def _search(top: Path, seen: set[tuple[int, int]], found: list[Path]) -> list[Path]:
+    """Add the runs at or below a directory that is not in `seen` to `found`; return the links to directories."""
+    links: list[Path] = []
+    waiting = [top]
+    while waiting:
+        directory = waiting.pop()
+        names: set[str] = set()
+        folders: list[str] = []
+        try:
+            about = directory.stat()
+            if (about.st_dev, about.st_ino) in seen:
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    names.add(entry.name)
+                    if not entry.is_dir():
+                        continue
+                    if entry.is_symlink():
+                        links.append(directory / entry.name)
+                    else:
+                        folders.append(entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # It is not there, or not any more.
+        except OSError as error:
+            raise RunRecordError(f"cannot read {error.filename or directory}: {error.strerror}") from error
+        if _holds_run(directory, names):
+            found.append(directory)
+        waiting += [directory / name for name in sorted(folders, reverse=True)]
+    return sorted(links)
 
 
 def _new_directory(runs_dir: Path, scenario_id: str, seed: int) -> Path:

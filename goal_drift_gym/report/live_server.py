@@ -61,7 +61,8 @@ def live_app(root: Path) -> Starlette:
 
     async def listing(request: Request) -> Response:
         async with reading:
-            return HTMLResponse(await asyncio.to_thread(_listing, live, request.query_params.get("page", "1")))
+            text, status = await asyncio.to_thread(_listing, live, request.query_params.get("page", "1"))
+        return HTMLResponse(text, status) if status == 200 else PlainTextResponse(text, status)
 
     async def report(request: Request) -> Response:
         async with reading:
@@ -126,12 +127,15 @@ async def serve(root: Path, *, port: int, announce: Callable[[str], None]) -> No
         await server.serve(sockets=[listening])
 
 
-def _listing(live: LiveRuns, asked: str) -> str:
-    rows = live.rows()
+def _listing(live: LiveRuns, asked: str) -> tuple[str, int]:
+    try:
+        rows = live.rows()
+    except GoalDriftError as error:
+        return str(error), 500
     pages = max(1, -(-len(rows) // MOST_ROWS))
     number = min(pages, max(1, int(asked))) if asked.isascii() and asked.isdecimal() and len(asked) < 9 else 1
     shown = rows[MOST_ROWS * (number - 1) : MOST_ROWS * number]
-    return page(
+    text = page(
         "live.html",
         script="live.js",
         connects=True,
@@ -141,6 +145,7 @@ def _listing(live: LiveRuns, asked: str) -> str:
         number=number,
         pages=pages,
     )
+    return text, 200
 
 
 def _report(live: LiveRuns, place: str) -> tuple[str, int]:

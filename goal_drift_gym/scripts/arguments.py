@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.core.rundir import CONFIG, Run, find_runs, load_run
+from goal_drift_gym.core.rundir import CONFIG, Run, find_runs, is_run_directory, load_run
 
 RUNS_DIR = "runs"
 
@@ -126,20 +126,22 @@ def runs_at(paths: Iterable[str]) -> Iterator[Run]:
     ------
     UsageError
         If a path does not exist or holds no run.
+    RunRecordError
+        If a directory cannot be read.
     """
     seen: set[Path] = set()
     for path in paths:
         top = Path(path)
-        if not top.is_dir():
-            raise UsageError(f"there is no directory {path!r}")
         found = False
-        for run in [Run(top)] if is_run(top) else find_runs(top):
+        for run in find_runs(top):
             found = True
             place = run.path.resolve()
             if place not in seen:
                 seen.add(place)
                 yield run
         if not found:
+            if not top.is_dir():
+                raise UsageError(f"there is no directory {path!r}")
             raise UsageError(f"there are no runs at or below {path!r}")
 
 
@@ -151,14 +153,9 @@ def one_run(path: str) -> Run:
     UsageError
         If there is none.
     """
-    if not is_run(Path(path)):
-        raise UsageError(f"{path!r} is no run directory: it has no {CONFIG}")
+    if not is_run_directory(path):
+        raise UsageError(f"{path!r} is no run directory: it has no {CONFIG} of a run")
     return load_run(path)
-
-
-def is_run(path: Path) -> bool:
-    """Return whether a path looks like a run directory."""
-    return (path / CONFIG).is_file()
 
 
 def comma_list(texts: Iterable[str]) -> list[str]:

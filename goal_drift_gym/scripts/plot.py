@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.scripts.arguments import add_limits, add_runs, comma_list, is_run, parse_limits, runs_at
+from goal_drift_gym.core.rundir import is_run_directory
+from goal_drift_gym.scripts.arguments import add_limits, add_runs, comma_list, parse_limits, runs_at
 from goal_drift_gym.scripts.output import one_of, say
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 def _default(args: argparse.Namespace) -> Figure:
     if args.against:
         return "comparison"
-    return "episode" if all(is_run(Path(place)) for place in args.runs) else "curves"
+    return "episode" if all(is_run_directory(place) for place in args.runs) else "curves"
 
 
 def _formats(args: argparse.Namespace) -> list[Kind]:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.core.rundir import safe_stem
-from goal_drift_gym.scripts.arguments import is_run, one_run, runs_at
+from goal_drift_gym.core.rundir import is_run_directory, safe_stem
+from goal_drift_gym.scripts.arguments import one_run, runs_at
 from goal_drift_gym.scripts.output import note, say
 
 ARTIFACTS_DIR = "artifacts"
@@ -38,7 +38,7 @@ def write_pages(places: Sequence[str], path: str, twin: str | None = None) -> in
     UsageError
         If there is a twin for several runs, or it is of another scenario or seed.
     """
-    if len(places) == 1 and is_run(Path(places[0])):
+    if len(places) == 1 and is_run_directory(places[0]):
         say(str(_one(places[0], path, twin)))
         return 0
     if twin is not None:

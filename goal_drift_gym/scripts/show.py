@@ -14,8 +14,8 @@ import msgspec
 
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.core.records import StepRecord
-from goal_drift_gym.core.rundir import Run
-from goal_drift_gym.scripts.arguments import is_run, one_run
+from goal_drift_gym.core.rundir import Run, is_run_directory
+from goal_drift_gym.scripts.arguments import one_run
 from goal_drift_gym.scripts.output import add_format, as_json, cell, say, table
 
 _LONGEST_CELL = 60
@@ -53,7 +53,7 @@ def _names_a_run(reference: str) -> bool:
     from goal_drift_gym.scenarios.discovery import scenario_entries
 
     path = Path(reference)
-    if is_run(path):
+    if is_run_directory(path):
         return True
     if "/" in reference:
         return ".py" not in reference or path.is_dir()

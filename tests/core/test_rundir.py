@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -287,11 +288,150 @@ def test_runs_are_found_in_order_and_by_scenario(tmp_path):
     assert list(find_runs(tmp_path / "nowhere")) == []
 
 
-def test_symlinks_are_followed_when_named_and_not_when_searching(run, tmp_path):
+def test_links_to_directories_are_followed(run, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "link").symlink_to(run.path, target_is_directory=True)
+    (tmp_path / "farther").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+
     assert load_run(tmp_path / "elsewhere" / "link").seed == 3
-    assert list(find_runs(tmp_path / "elsewhere")) == []
+    assert [found.path for found in find_runs(tmp_path / "elsewhere")] == [tmp_path / "elsewhere" / "link"]
+    assert [found.path for found in find_runs(tmp_path / "farther")] == [tmp_path / "farther" / "link"]
+
+
+def test_a_run_that_is_linked_to_is_found_once_and_by_its_own_path(run, tmp_path):
+    for name in ("a_first", "z_last"):
+        (tmp_path / name).symlink_to(run.path.parent, target_is_directory=True)
+
+    assert [found.path for found in find_runs(tmp_path)] == [run.path]
+
+
+def test_a_link_that_leads_back_up_ends(run):
+    (run.path.parent / "up").symlink_to(run.path.parents[1], target_is_directory=True)
+
+    assert [found.path for found in find_runs(run.path.parents[1])] == [run.path]
+
+
+def test_a_link_to_nowhere_is_no_directory(run, tmp_path):
+    (tmp_path / "runs" / ".#config.json").symlink_to(tmp_path / "gone")
+
+    assert [found.path for found in find_runs(tmp_path)] == [run.path]
+
+
+def test_runs_behind_links_are_found_in_the_order_of_their_paths(run, tmp_path):
+    for name in ("z", "a", "r"):
+        shutil.copytree(run.path, tmp_path / "disk" / name / "inner")
+    for name in ("z", "a"):
+        (tmp_path / "runs" / name).symlink_to(tmp_path / "disk" / name, target_is_directory=True)
+    (tmp_path / "runs" / "s").symlink_to(tmp_path / "disk" / "r", target_is_directory=True)
+    top = tmp_path / "runs"
+
+    assert [found.path for found in find_runs(top)] == [
+        top / "a" / "inner", run.path, top / "s" / "inner", top / "z" / "inner",
+    ]  # fmt: skip
+
+
+def test_a_run_that_was_copied_into_another_is_found_too(run):
+    shutil.copytree(run.path, run.path.with_name("copy"))
+    (run.path.with_name("copy")).rename(run.path / "copy")
+
+    assert [found.path for found in find_runs(run.path.parent)] == [run.path, run.path / "copy"]
+
+
+def test_a_link_that_cannot_be_followed_is_an_error_that_names_it(run, tmp_path):
+    (tmp_path / "runs" / "loop").symlink_to(tmp_path / "runs" / "loop")
+
+    with pytest.raises(RunRecordError, match=r"cannot read .*runs/loop: Too many levels of symbolic links"):
+        list(find_runs(tmp_path))
+
+
+CHILD_FIND = """
+import sys
+from goal_drift_gym.core.errors import RunRecordError
+from goal_drift_gym.core.rundir import find_runs
+try:
+    print(list(find_runs(sys.argv[1])))
+except RunRecordError as error:
+    print("error:", error)
+"""
+
+
+@pytest.mark.skipif(ROOT and shutil.which("setpriv") is None, reason="needs a user other than root, or setpriv")
+@pytest.mark.parametrize("mode", [0o000, 0o100, 0o400])
+def test_a_directory_that_cannot_be_read_is_an_error_that_names_it(run, tmp_path, mode):
+    locked = tmp_path / "runs" / "locked"
+    shutil.copytree(run.path, locked / "run")
+    locked.chmod(mode)
+    # Without these capabilities permissions bind root too.
+    bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if ROOT else []
+
+    done = subprocess.run([*bound, sys.executable, "-c", CHILD_FIND, str(tmp_path)], capture_output=True, text=True)
+
+    locked.chmod(0o700)
+    assert re.match(rf"error: cannot read {re.escape(str(locked))}.*: Permission denied", done.stdout), done
+
+
+LEFT = {
+    "a step log alone": ["step_log.jsonl"],
+    "all but the config": ["step_log.jsonl", "metrics.json", "meta.json"],
+    "its end alone": ["metrics.json", "meta.json"],
+}
+
+
+@pytest.mark.parametrize("left", LEFT.values(), ids=LEFT)
+def test_a_run_without_its_config_is_damaged_and_not_passed_over(run, left):
+    for file in run.path.iterdir():
+        if file.name not in left:
+            file.unlink()
+
+    (found,) = find_runs(run.path.parents[1])
+
+    with pytest.raises(RunRecordError, match=r"is damaged: it has no config\.json"):
+        found.config  # noqa: B018
+
+
+@pytest.mark.parametrize("left", [["config.json"], ["config.json", "metrics.json"]])
+def test_a_run_that_has_only_its_config_is_unfinished(run, left):
+    for file in run.path.iterdir():
+        if file.name not in left:
+            file.unlink()
+
+    (found,) = find_runs(run.path.parents[1])
+
+    assert (found.seed, found.outcome, list(found.steps())) == (3, None, [])
+    assert resume_run(found, agent("reference")).outcome == "truncated"
+
+
+FOREIGN = {
+    "empty": b"",
+    "no json": b"{",
+    "no object": b"[]",
+    "nested too deeply": b"[" * 100_000,
+    "no UTF-8": b"\xff\xfe",
+    "a model's": b'{"model_type": "bert", "seed": 1}',
+    "a baseline's": b'{"format_version": 1, "name": "config", "groups": []}',
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_config_of_something_else_is_passed_over_and_what_is_below_it_is_not(run, tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+
+    assert [found.path for found in find_runs(tmp_path)] == [run.path]
+
+
+def test_a_run_that_is_being_begun_is_not_there_yet(tmp_path, monkeypatch):
+    found = []
+    write = rundir._write_whole
+
+    def look(path: Path, data: bytes, flags: int) -> None:
+        found.append(list(find_runs(tmp_path)))
+        write(path, data, flags)
+
+    monkeypatch.setattr(rundir, "_write_whole", look)
+    RunWriter.create(tmp_path, config(), NO_SECRETS).close()
+
+    assert found == [[]]
+    assert len(list(find_runs(tmp_path))) == 1
 
 
 def test_a_linked_scenario_directory_is_written_through(tmp_path):

@@ -1,4 +1,5 @@
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +117,52 @@ def test_wrong_usage_is_said(cli, words, said):
 
 def test_a_directory_without_runs_is_wrong_usage(cli, place):
     assert cli("gate", ".").code == 2
+
+
+def one_left_with(*names):
+    """Leave one of the runs with these files alone."""
+    run = sorted(Path("runs/release_manager").iterdir())[0]
+    for file in run.iterdir():
+        if file.name not in names:
+            file.unlink()
+    return run
+
+
+def test_runs_behind_a_link_are_judged(cli):
+    make(cli, "reference", 5, where="all/a")
+    make(cli, "late_collapser", 5, where="elsewhere")
+    Path("all/b").symlink_to(Path("elsewhere").resolve())
+
+    answer = cli("gate", "all", "--mode", "detect", "--limit", "total_change=-0.2")
+
+    assert answer.code == 1
+    assert "2 groups: 1 FAIL, 1 INCONCLUSIVE" in answer.out
+
+
+@pytest.mark.parametrize("command", ["gate", "verify", "report", "metrics", "compare"])
+def test_a_run_that_lost_its_config_is_named_and_never_passed_over(cli, command):
+    make(cli, "reference", 11)
+    run = one_left_with("step_log.jsonl", "metrics.json", "meta.json")
+
+    answer = cli(command, "runs", *(["runs"] if command == "compare" else []))
+
+    assert answer.code == 3
+    assert f"{run} is damaged: it has no config.json" in answer.err + answer.out
+
+
+def test_a_run_that_was_killed_at_its_birth_counts_as_unfinished(cli):
+    make(cli, "reference", 5)
+    one_left_with("config.json")
+
+    assert "4 of 5 runs valid" in cli("gate", "runs").out
+    assert "unfinished" in cli("report", "runs").out
+    assert cli("verify", "runs").code == 3
+
+
+def test_the_config_of_another_program_is_no_run(cli):
+    make(cli, "reference", 11)
+    Path("config.json").write_text('{"name": "a web site"}')
+
+    answer = cli("gate", ".")
+
+    assert (answer.code, answer.err) == (0, "")
