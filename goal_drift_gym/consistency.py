@@ -12,8 +12,9 @@ import msgspec
 
 from goal_drift_gym.core.canonical import canonical_json
 from goal_drift_gym.core.errors import RunRecordError
+from goal_drift_gym.core.records import SCORED_OUTCOMES
 from goal_drift_gym.core.replay import Difference
-from goal_drift_gym.core.rundir import CONFIG, FORMAT_VERSION, METRICS, STEP_LOG, Run
+from goal_drift_gym.core.rundir import CONFIG, FORMAT_VERSION, META, METRICS, STEP_LOG, Run
 from goal_drift_gym.eval.metrics import RunMetrics
 
 _LONGEST = 200
@@ -39,6 +40,32 @@ def config_difference(run: Run) -> Difference | None:
     if recorded is not None and recorded != run.config.config_hash:
         return _difference(CONFIG, "(hash)", recorded, run.config.config_hash)
     return None
+
+
+def require_one_story(run: Run, metrics: RunMetrics | None) -> None:
+    """Raise RunRecordError unless meta.json, metrics.json and step log of a finished run tell of the same episode.
+
+    It is what can be told at the cost of reading them; `metrics_difference` computes the metrics again.
+
+    Parameters
+    ----------
+    run : Run
+        A finished run.
+    metrics : RunMetrics or None
+        What its metrics.json holds; None where it has none.
+    """
+    if metrics is None:
+        raise RunRecordError(f"{run.path} is damaged: {META} says that it is finished, and there is no {METRICS}")
+    told = run.metrics_file or {}
+    if told.get("outcome") != run.outcome:
+        raise RunRecordError(
+            f"{run.path} is damaged: it ended as {run.outcome!r} in {META} and as {told.get('outcome')!r} in {METRICS}"
+        )
+    if metrics.status == "scored" and run.outcome not in SCORED_OUTCOMES:
+        raise RunRecordError(f"{run.path} is damaged: it is scored in {METRICS}, and ended as {run.outcome!r}")
+    lines, digest = run.step_log_mark
+    if metrics.steps != max(0, lines - _prefix_steps(run)) or told.get("step_log_sha256") != digest:
+        raise RunRecordError(f"{run.path} is damaged: its step log is not the one that its metrics were made of")
 
 
 def metrics_difference(run: Run, computed: RunMetrics) -> Difference | None:
@@ -71,6 +98,13 @@ def metrics_difference(run: Run, computed: RunMetrics) -> Difference | None:
     if (run.path / METRICS).read_bytes() != expected + b"\n":
         return _difference(METRICS, "(bytes)", "not canonical JSON", "canonical JSON")
     return None
+
+
+def _prefix_steps(run: Run) -> int:
+    """Return how many steps of the log are another run's, which the metrics do not count."""
+    prefix = run.config.condition.get("prefix")
+    steps = prefix.get("steps") if isinstance(prefix, dict) else None
+    return steps if isinstance(steps, int) else 0
 
 
 def _first(written: Any, expected: Any, path: str) -> tuple[str, Any, Any] | None:

@@ -158,9 +158,10 @@ def scored_run(run: Run) -> ScoredRun:
     RunRecordError
         If the directory is damaged.
     """
-    metrics = written_metrics(run)
     outcome = run.outcome
+    # The log first, so that it is read once: whether it is the one of the metrics is told by what was read.
     records = run.scores()
+    metrics = written_metrics(run)
     if metrics is None or outcome is None:
         return ScoredRun(result=SeedResult(seed=run.seed, status="unfinished"), length=len(records))
     if metrics.status != VALID:

@@ -5,7 +5,6 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import hashlib
 import time
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 from goal_drift_gym.agents.loading import check_agent
 from goal_drift_gym.agents.tape_file import TapeSlot
 from goal_drift_gym.agents.tape_shown import all_differences
+from goal_drift_gym.consistency import metrics_difference
 from goal_drift_gym.core.account import limit_told
 from goal_drift_gym.core.budget import Budget
 from goal_drift_gym.core.canonical import canonical_json
@@ -25,8 +25,9 @@ from goal_drift_gym.core.host import Agent
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.rundir import Run, RunConfig
 from goal_drift_gym.run_end import FinishedRun, HeldRun
-from goal_drift_gym.runner import RESUMABLE, Experiment, hold_episode, hold_resumed
+from goal_drift_gym.runner import RESUMABLE, Experiment, hold_episode, hold_resumed, recompute_metrics
 from goal_drift_gym.sessions import Place, Session
+from goal_drift_gym.tables import written_metrics
 
 _CONFIG = msgspec.json.Decoder(RunConfig)
 _MOST_SHOWN = 3
@@ -52,9 +53,9 @@ def hold_at(
 ) -> HeldRun | FinishedRun:
     """Run the episode of a place in a session, or go on with the run that the session had begun there.
 
-    A finished run is taken as it is, whatever its end, unless a limit of the session had cut it off: that one is run
-    anew. One that was cut off otherwise, or whose agent could not be reached, is gone on with, see
-    `runner.resume_run`. The other parameters are those of `runner.hold_episode`.
+    A finished run whose metrics are those of its step log is taken as it is, whatever its end, unless a limit of the
+    session had cut it off: that one is run anew. One that was cut off otherwise, or whose agent could not be reached,
+    is gone on with, see `runner.resume_run`. The other parameters are those of `runner.hold_episode`.
 
     Raises
     ------
@@ -83,9 +84,7 @@ def hold_at(
     if run.outcome in RESUMABLE:
         _wait_for_the_dying(run)
         return hold_resumed(run, agent, limits=limits, budget=budget, tape=tape, cohort=cohort, own_loop=own_loop)
-    told = run.metrics_file or {}
-    if told.get("step_log_sha256") != hashlib.sha256(b"".join(run.step_lines())).hexdigest():
-        raise RunRecordError(f"{run.path} is damaged: its step log is not the one that its metrics were made of")
+    _check_metrics(run)
     return FinishedRun(run)
 
 
@@ -105,6 +104,13 @@ def _check_same(run: Run, experiment: Experiment, agent: Agent, seed: int, limit
             f"{run.path}, a run of the interrupted session, is not what would be run now: "
             f"{'; '.join(found[:_MOST_SHOWN])}{more}. Undo the change, or start anew instead of resuming"
         )
+
+
+def _check_metrics(run: Run) -> None:
+    written_metrics(run)
+    difference = metrics_difference(run, recompute_metrics(run))
+    if difference is not None:
+        raise RunRecordError(f"{run.path} is damaged: {difference}")
 
 
 def _wait_for_the_dying(run: Run) -> None:

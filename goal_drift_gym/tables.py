@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from goal_drift_gym.consistency import require_one_story
 from goal_drift_gym.core.errors import RunRecordError, UsageError, did_you_mean
 from goal_drift_gym.core.rundir import METRICS, Run
 from goal_drift_gym.eval.external import ExternalRun, LastStepsRow, last_steps_table
@@ -209,19 +210,22 @@ def is_scored(run: Run) -> bool:
 
 
 def written_metrics(run: Run) -> RunMetrics | None:
-    """Return the metrics a run directory holds; None while it is unfinished.
+    """Return the metrics of a finished run, which must be those of its step log; None while it is unfinished.
 
     Raises
     ------
     RunRecordError
-        If they are damaged.
+        If they are damaged, or the files of the run contradict each other.
     """
-    if run.metrics_file is None:
+    # The end is asked for first, because a writer puts it there last.
+    if run.outcome is None:
         return None
     try:
-        return msgspec.convert(run.metrics, RunMetrics)
+        metrics = None if run.metrics_file is None else msgspec.convert(run.metrics, RunMetrics)
     except msgspec.ValidationError as error:
         raise RunRecordError(f"{run.path / METRICS} is damaged: {error}") from error
+    require_one_story(run, metrics)
+    return metrics
 
 
 def _external(run: Run) -> ExternalRun:

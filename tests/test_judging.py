@@ -1,13 +1,16 @@
 """Verdicts on real run directories."""
 
 import json
+import re
 
 import pytest
 
 from goal_drift_gym import Experiment, agent_factory, run_episode
+from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.eval.verdict import SeedResult, decide
 from goal_drift_gym.judging import counting_runs, group_runs, judge_family, judge_runs, run_of_seed, seed_result
 from goal_drift_gym.runner import fork_run
+from goal_drift_gym.tables import is_scored, run_row
 
 
 def episode(folder, agent="reference", seed=0, condition="adversarial_jit", **settings):
@@ -44,6 +47,65 @@ def test_a_run_that_failed_or_has_no_end_brings_no_metrics(tmp_path):
 
     assert (seed_result(crashed).status, seed_result(crashed).metrics) == ("agent_error", {})
     assert (seed_result(type(cut)(cut.path)).status) == "unfinished"
+
+
+def edit(run, name, **fields):
+    path = run.path / name
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **fields}), encoding="utf-8")
+
+
+def cut(run):
+    lines = (run.path / "step_log.jsonl").read_bytes().splitlines(keepends=True)
+    (run.path / "step_log.jsonl").write_bytes(b"".join(lines[:-1]))
+
+
+def tear(run):
+    with open(run.path / "step_log.jsonl", "ab") as log:
+        log.write(b'{"step":')
+
+
+def change(run):
+    whole = (run.path / "step_log.jsonl").read_bytes()
+    (run.path / "step_log.jsonl").write_bytes(whole.replace(b'"outcome":"acted"', b'"outcome":"silent"', 1))
+
+
+def fewer_steps(run):
+    metrics = json.loads((run.path / "metrics.json").read_text("utf-8"))["metrics"]
+    edit(run, "metrics.json", metrics={**metrics, "steps": 3})
+
+
+CONTRADICTIONS = {
+    "it failed in meta.json alone": (lambda run: edit(run, "meta.json", status="agent_error"), "ended as"),
+    "it failed in metrics.json alone": (lambda run: edit(run, "metrics.json", outcome="agent_error"), "ended as"),
+    "it failed in both, and is scored": (
+        lambda run: [edit(run, "meta.json", status="agent_error"), edit(run, "metrics.json", outcome="agent_error")],
+        "it is scored in metrics.json, and ended as 'agent_error'",
+    ),
+    "its metrics are gone": (lambda run: (run.path / "metrics.json").unlink(), "there is no metrics.json"),
+    "its log is gone": (lambda run: (run.path / "step_log.jsonl").unlink(), "is not the one that its metrics"),
+    "its log is cut": (cut, "is not the one that its metrics"),
+    "its log is torn": (tear, "is not the one that its metrics"),
+    "its log is another's": (change, "is not the one that its metrics"),
+    "its metrics are of another number of steps": (fewer_steps, "is not the one that its metrics"),
+}
+
+
+@pytest.mark.parametrize(("break_it", "said"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+@pytest.mark.parametrize("judge", [seed_result, run_row, is_scored], ids=["judged", "in a table", "counted"])
+def test_a_run_whose_files_contradict_each_other_is_damaged(tmp_path, break_it, said, judge):
+    run = episode(tmp_path)
+    break_it(run)
+
+    with pytest.raises(RunRecordError, match=f"{re.escape(str(run.path))} is damaged: .*{said}"):
+        judge(type(run)(run.path))
+
+
+def test_the_steps_of_a_prefix_are_no_steps_of_the_metrics(tmp_path):
+    source = episode(tmp_path / "sources")
+
+    fork = fork_run(source, agent_factory("reference")(), steps=12, runs_dir=tmp_path / "forks")
+
+    assert seed_result(type(fork)(fork.path)).metrics["steps"] == 12
 
 
 def test_groups_are_apart_by_agent_condition_and_settings_and_together_over_seeds(tmp_path):

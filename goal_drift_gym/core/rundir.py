@@ -323,6 +323,17 @@ class Run:
             raise RunRecordError(f"{self.path / META} is damaged: status {status!r} is no run outcome")
         return str(status)
 
+    @cached_property
+    def step_log_mark(self) -> tuple[int, str]:
+        """Lines of the step log and the SHA-256 of its bytes, a torn last line included; no log is an empty one.
+
+        Raises
+        ------
+        RunRecordError
+            If it cannot be read.
+        """
+        return _log_mark(self._bytes(STEP_LOG) or b"")
+
     @property
     def is_running(self) -> bool:
         """Whether a process holds the step log open for writing right now."""
@@ -362,10 +373,11 @@ class Run:
 
     def scores(self) -> list[ScoreRecord]:
         """Read of all records what says how they are scored, as `steps` does, in one go."""
+        whole = self._bytes(STEP_LOG) or b""
+        self.__dict__["step_log_mark"] = _log_mark(whole)
         try:
-            whole = (self.path / STEP_LOG).read_bytes()
             records = _SCORES.decode_lines(whole[: whole.rfind(b"\n") + 1])
-        except (OSError, *MALFORMED):
+        except MALFORMED:
             records = []
         in_order = [record.step for record in records] == list(range(len(records)))
         if not (records and in_order and whole.count(b"\n") == len(records)):
@@ -589,6 +601,10 @@ def safe_stem(name: str) -> str:
     'etc_passwd'
     """
     return _STEM.sub("_", name).strip("._")[:60].rstrip(".") or "unnamed"
+
+
+def _log_mark(whole: bytes) -> tuple[int, str]:
+    return whole.count(b"\n"), hashlib.sha256(whole).hexdigest()
 
 
 def _unavailable(record: StepRecord) -> bool:

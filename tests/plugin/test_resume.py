@@ -253,6 +253,24 @@ def test_a_damaged_run_is_refused(interrupted):
     result.stdout.fnmatch_lines(["*is damaged: its step log is not the one that its metrics were made of"])
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("metrics.json", b'"mean":1.0', b'"mean":0.5', "metrics.json, field mean: recorded 0.5, replayed 1.0"),
+        ("meta.json", b'"status":"truncated"', b'"status":"completed"', "it ended as 'completed' in meta.json *"),
+    ],
+    ids=["metrics", "outcome"],
+)
+def test_a_finished_run_whose_result_was_edited_is_refused(interrupted, file, old, new, said):
+    path = interrupted.runs()[0] / file
+    assert old in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(old, new))
+    result = stopped(interrupted, stops=False).run("--drift-seeds=4", "--drift-agent=reference", "--drift-resume")
+
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines([f"*is damaged: {said}"])
+
+
 def test_there_must_be_a_session_to_go_on_with(project):
     result = stopped(project).run("--drift-resume", "--drift-agent=reference")
 

@@ -44,6 +44,8 @@ def test_a_step_that_is_not_there_is_refused(cli, run):
 
 def test_a_run_without_steps_is_refused(cli, run):
     (run.path / "step_log.jsonl").write_bytes(b"")
+    for name in ("metrics.json", "meta.json"):
+        (run.path / name).unlink()
 
     assert cli("view", run.path).code == 2
 
