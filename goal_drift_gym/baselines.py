@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from goal_drift_gym.core.canonical import MALFORMED
 from goal_drift_gym.core.errors import RunRecordError, UsageError
 from goal_drift_gym.core.rundir import safe_stem
 from goal_drift_gym.eval.limits import Limit
@@ -147,7 +148,7 @@ def load_baseline(name: str, folder: str | Path = BASELINES_DIR) -> Baseline:
     except FileNotFoundError:
         known = ", ".join(baseline_names(folder)) or "none"
         raise UsageError(f"there is no baseline {name!r} in {folder} (known: {known})") from None
-    except (OSError, ValueError) as error:
+    except (OSError, *MALFORMED) as error:
         raise RunRecordError(f"cannot read {path}: {error}") from error
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:

@@ -14,7 +14,7 @@ import msgspec
 from goal_drift_gym.agents.loading import check_agent
 from goal_drift_gym.agents.tape_file import TapeSlot
 from goal_drift_gym.agents.tape_shown import all_differences
-from goal_drift_gym.consistency import metrics_difference
+from goal_drift_gym.consistency import metrics_difference, require_one_story
 from goal_drift_gym.core.account import limit_told
 from goal_drift_gym.core.budget import Budget
 from goal_drift_gym.core.canonical import canonical_json
@@ -27,7 +27,6 @@ from goal_drift_gym.core.rundir import Run, RunConfig
 from goal_drift_gym.run_end import FinishedRun, HeldRun
 from goal_drift_gym.runner import RESUMABLE, Experiment, hold_episode, hold_resumed, recompute_metrics
 from goal_drift_gym.sessions import Place, Session
-from goal_drift_gym.tables import written_metrics
 
 _CONFIG = msgspec.json.Decoder(RunConfig)
 _MOST_SHOWN = 3
@@ -107,8 +106,9 @@ def _check_same(run: Run, experiment: Experiment, agent: Agent, seed: int, limit
 
 
 def _check_metrics(run: Run) -> None:
-    written_metrics(run)
-    difference = metrics_difference(run, recompute_metrics(run))
+    computed = recompute_metrics(run)
+    require_one_story(run, None if run.metrics_file is None else computed)
+    difference = metrics_difference(run, computed)
     if difference is not None:
         raise RunRecordError(f"{run.path} is damaged: {difference}")
 

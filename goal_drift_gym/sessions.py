@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from goal_drift_gym.core.canonical import canonical_json
+from goal_drift_gym.core.canonical import MALFORMED, canonical_json
 from goal_drift_gym.core.errors import RunRecordError, UsageError
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.rundir import Run
@@ -221,7 +221,7 @@ def _read(path: Path) -> tuple[list[Joined], dict[Place, str], bool]:
             if isinstance(read, Joined):
                 joined.append(read)
             over = isinstance(read, Finished)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise RunRecordError(f"{path}, line {number} is damaged: {error}") from error
     except OSError as error:
         raise RunRecordError(f"cannot read {path}: {error.strerror}") from error

@@ -11,7 +11,7 @@ import pytest
 
 from goal_drift_gym.core.cohort import Cohort
 from goal_drift_gym.core.engine import Limits
-from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.errors import RunRecordError, UsageError
 from goal_drift_gym.core.host import Agent
 from goal_drift_gym.resuming import hold_at, slot_of
 from goal_drift_gym.run_end import FinishedRun, HeldRun
@@ -31,7 +31,7 @@ def session_of(services: Services) -> Session:
     Raises
     ------
     pytest.UsageError
-        If there is no session to go on with.
+        If there is no session to go on with, or its file is damaged.
     """
     config, settings = services.config, services.settings
     fixed = {"--drift-record": None if settings.record is None else str(settings.record)}
@@ -42,7 +42,7 @@ def session_of(services: Services) -> Session:
         return Session(settings.runs_dir, config.stash[CONTROLLER].session_name, fixed, kind=KIND)
     try:
         return Session.newest(settings.runs_dir, fixed, kind=KIND)
-    except UsageError as error:
+    except (UsageError, RunRecordError) as error:
         raise pytest.UsageError(f"--drift-resume: {error}") from None
 
 

@@ -30,6 +30,7 @@ from goal_drift_gym.agents.chat_prompt import (
     sendable_text,
 )
 from goal_drift_gym.agents.endpoint import Endpoint, EndpointSettings, Sdk, without_credentials
+from goal_drift_gym.core.canonical import MALFORMED
 from goal_drift_gym.core.errors import AgentFormatError, MissingExtra, UsageError
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.streams import Stream, stream
@@ -354,7 +355,7 @@ def loads(text: str) -> Any:
     """
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):
+    except MALFORMED:
         pass
     raise AgentFormatError(f"not valid JSON ({len(text)} characters): malformed or cut off")
 

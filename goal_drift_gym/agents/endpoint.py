@@ -20,6 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 from goal_drift_gym.agents.endpoint_faults import Fault, Rejection, Subject, fault_of, hidden_rejection
 from goal_drift_gym.agents.endpoint_loop import endpoint_loop, run_on
 from goal_drift_gym.agents.rate_limit import limiter_of
+from goal_drift_gym.core.canonical import MALFORMED
 from goal_drift_gym.core.errors import (
     AgentError,
     AgentFormatError,
@@ -223,7 +224,7 @@ class Endpoint:
     def _read(self, body: bytes) -> dict[str, Any] | Fault:
         try:
             answer = json.loads(body.decode("utf-8", "replace"))
-        except (ValueError, RecursionError):
+        except MALFORMED:
             what = f"the endpoint's answer is not valid JSON ({len(body)} bytes): malformed or cut off"
             return Fault(error=AgentFormatError(what), metered=False)
         if not isinstance(answer, dict):

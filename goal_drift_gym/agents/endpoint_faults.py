@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from goal_drift_gym.core.canonical import MALFORMED
 from goal_drift_gym.core.errors import (
     AgentError,
     AgentOutOfBudget,
@@ -144,7 +145,7 @@ def _message(body: bytes) -> tuple[str, frozenset[str]]:
     text = body.decode("utf-8", "replace")
     try:
         parsed = json.loads(text)
-    except (ValueError, RecursionError):
+    except MALFORMED:
         parsed = text
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from goal_drift_gym.core.canonical import MALFORMED
 from goal_drift_gym.core.errors import AgentError
 from goal_drift_gym.core.records import Observation, ToolResult
 from goal_drift_gym.core.turn import PastTurn, Turn
@@ -84,7 +85,7 @@ def read_message(line: bytes) -> Message:
     """
     try:
         message: Message = _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         raise AgentError(
             f"the agent wrote a line that is no message of protocol {PROTOCOL} ({error}): {shown(line)}; "
             "logs belong on standard error"

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from goal_drift_gym.core.canonical import canonical_json, sha256_hex
+from goal_drift_gym.core.canonical import MALFORMED, canonical_json, sha256_hex
 from goal_drift_gym.core.errors import TapeError
 from goal_drift_gym.core.records import Adversary, Event
 from goal_drift_gym.core.redaction import Redactor
@@ -313,7 +313,7 @@ def _header(path: Path, line: bytes) -> Header:
         if version != TAPE_VERSION:
             raise TapeError(f"{path}: tape format version {version!r} is not known here (known: {TAPE_VERSION})")
         return _HEADER.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise TapeError(f"{path}, line 1 is damaged: {error}") from error
 
 
@@ -334,7 +334,7 @@ def read_tape(path: Path) -> Tape:
                 if number > 1:
                     tape.take(_LINES.decode(line))
                 tape.whole_bytes += len(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+    except MALFORMED as error:
         raise TapeError(f"{path}, line {number} is damaged: {error}") from error
     except OSError as error:
         raise TapeError(f"cannot read the tape {path}: {error.strerror}") from error

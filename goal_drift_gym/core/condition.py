@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from goal_drift_gym.core.adversary_settings import RESERVED_ROLES, AdversaryAgent, adversary_faults
-from goal_drift_gym.core.canonical import canonical_json, prepare_type, sha256_hex
+from goal_drift_gym.core.canonical import MALFORMED, canonical_json, prepare_type, sha256_hex
 from goal_drift_gym.core.errors import ConditionError, did_you_mean
 
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -292,7 +292,7 @@ def parse_condition_text(text: str, *, name: str, where: str) -> Condition:
     """Read a condition from TOML text."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except MALFORMED as error:
         raise ConditionError(f"{where} is not valid TOML: {error}") from None
     return parse_condition({"name": name, **data}, where=where)
 
@@ -312,7 +312,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise ConditionError(f"{text!r} is no setting; write key=value, such as steps=20 or goal.wording=weak")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except MALFORMED:
         return key.strip(), value.strip()
 
 

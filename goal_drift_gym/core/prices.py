@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from goal_drift_gym.core.canonical import MALFORMED
 from goal_drift_gym.core.errors import UsageError
 
 _PER = 1_000_000
@@ -59,7 +60,7 @@ def read_prices(path: str | Path) -> dict[str, Price]:
     decode = msgspec.json.decode if file.suffix == ".json" else msgspec.toml.decode
     try:
         return decode(data, type=_Table).models
-    except (msgspec.DecodeError, ValueError) as error:
+    except MALFORMED as error:
         raise UsageError(
             f'the price table {str(file)!r} cannot be used: {error}; each model is a table [models."NAME"] with '
             f"input and output, the prices of a million tokens"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from goal_drift_gym.core.canonical import MALFORMED
 from goal_drift_gym.core.errors import RunRecordError
 
 AGENT = "agent"
@@ -160,7 +161,7 @@ class SessionSpending:
                     file = self._files[name] = _File(directory / name)
                 for report in file.news():
                     self._roles.setdefault(report.role, Spent()).add(report)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *MALFORMED) as error:
             raise self._fault("read", error) from error
 
     def _fault(self, what: str, error: Exception) -> RunRecordError:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from goal_drift_gym.core.canonical import MALFORMED
 from goal_drift_gym.core.errors import UsageError
 
 
@@ -62,7 +63,7 @@ def _json_rows(path: Path, stream: io.TextIOBase) -> Iterator[Row]:
         where = f"{path}:{number}"
         try:
             values = json.loads(line)
-        except ValueError as error:
+        except MALFORMED as error:
             raise UsageError(f"{where}: not a JSON object: {error}") from error
         if not isinstance(values, dict):
             raise UsageError(f"{where}: {type(values).__name__} instead of a JSON object")

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from goal_drift_gym.core.canonical import MALFORMED
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.rundir import STEP_LOG, Run, find_runs
 from goal_drift_gym.tables import agent_name, condition_name
@@ -143,7 +144,7 @@ class _Growing:
                     self._take(line)
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *MALFORMED) as error:
             raise RunRecordError(f"cannot read {self._path}: {error}") from error
 
     def _take(self, line: bytes) -> None:

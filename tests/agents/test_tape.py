@@ -773,6 +773,8 @@ def test_a_disk_that_is_full_ends_the_run_and_is_not_the_agents_fault(taping, mo
     [
         (1, '{"type":"header","format_version":9}', "tape format version 9 is not known here"),
         (1, "no json", "line 1 is damaged"),
+        (1, "[" * 100_000, "line 1 is damaged: maximum recursion depth"),
+        (3, '{"x":' + "[" * 100_000, "line 3 is damaged: maximum recursion depth"),
         (3, "no json", "line 3 is damaged"),
         (3, '{"type":"call"}', "line 3 is damaged: Object missing required field"),
         (3, '{"type":"done","step":77}', "line 3 is damaged: the turn of step 77 has not begun"),

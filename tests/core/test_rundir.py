@@ -21,6 +21,7 @@ from goal_drift_gym.core import rundir
 from goal_drift_gym.core.errors import RunRecordError, ScenarioError
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo, find_runs, load_run, safe_stem
+from goal_drift_gym.judging import scored_run
 from goal_drift_gym.runner import resume_run, run_episode, verify_run
 
 NO_SECRETS = Redactor([])
@@ -399,6 +400,17 @@ def test_a_run_that_has_only_its_config_is_unfinished(run, left):
 
     assert (found.seed, found.outcome, list(found.steps())) == (3, None, [])
     assert resume_run(found, agent("reference")).outcome == "truncated"
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "meta.json", "step_log.jsonl"])
+def test_a_file_that_is_nested_too_deeply_is_damaged(run, name):
+    (run.path / name).write_bytes(b'{"x":' + b"[" * 100_000 + b"\n")
+    (found,) = find_runs(run.path)
+
+    with pytest.raises(RunRecordError, match=rf"{re.escape(name)}.* is damaged: maximum recursion depth"):
+        found.config, found.meta, found.metrics, list(found.steps())
+    with pytest.raises(RunRecordError, match=r" is damaged: "):
+        scored_run(Run(run.path))
 
 
 FOREIGN = {

@@ -64,6 +64,13 @@ def episodes():
     return list(read_external(EPISODES, TRIAGE))
 
 
+def test_a_row_that_is_nested_too_deeply_is_refused(tmp_path):
+    (tmp_path / "log.jsonl").write_text("[" * 100_000 + "\n", encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"log\.jsonl:1: not a JSON object: maximum recursion depth"):
+        list(read_external(tmp_path / "log.jsonl", LONG))
+
+
 @pytest.mark.parametrize(("model", "setting", "steps", "count", "mean", "error"), PUBLISHED)
 def test_published_drift_of_the_last_steps_is_reproduced(episodes, model, setting, steps, count, mean, error):
     group = {"model": model, "setting": setting, "num_steps": steps}

@@ -271,6 +271,15 @@ def test_a_finished_run_whose_result_was_edited_is_refused(interrupted, file, ol
     result.stdout.fnmatch_lines([f"*is damaged: {said}"])
 
 
+def test_a_session_file_that_is_nested_too_deeply_is_damaged(interrupted):
+    (session,) = (interrupted.path / "runs" / ".sessions").glob("*.jsonl")
+    session.write_bytes(session.read_bytes() + b'{"type":"joined","settings":{"x":' + b"[" * 100_000 + b"\n")
+    result = stopped(interrupted, stops=False).run("--drift-agent=reference", "--drift-resume")
+
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: *is damaged: maximum recursion depth*"])
+
+
 def test_there_must_be_a_session_to_go_on_with(project):
     result = stopped(project).run("--drift-resume", "--drift-agent=reference")
 

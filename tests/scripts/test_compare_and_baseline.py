@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -274,3 +275,14 @@ def test_a_page_against_a_baseline_shows_the_curves_of_the_runs_alone(cli, place
     cli("compare", "baseline:main", "a", "--html", "page.html")
 
     assert "A is a baseline" in (place / "page.html").read_text("utf-8")
+
+
+def test_a_baseline_that_is_nested_too_deeply_cannot_be_read(cli):
+    path = Path("artifacts/baselines/deep.json")
+    path.parent.mkdir(parents=True)
+    path.write_text("[" * 100_000)
+
+    answer = cli("gate", "baseline:deep")
+
+    assert answer.code == 3
+    assert f"cannot read {path}: maximum recursion depth" in answer.err

@@ -19,6 +19,7 @@ from goal_drift_gym.agents.bridges.framework_agent import (
     text_of,
 )
 from goal_drift_gym.agents.chat_prompt import Called, Part, Said, as_json
+from goal_drift_gym.core.canonical import MALFORMED
 
 
 class OpenAIAgentsAgent(FrameworkAgent):
@@ -92,7 +93,7 @@ def _arguments(text: str) -> Any:
         return {}
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):
+    except MALFORMED:
         # The engine calls it an invalid call and tells the model why.
         return text
 
