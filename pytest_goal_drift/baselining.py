@@ -97,10 +97,13 @@ def _compare(baseline: Baseline, group: DriftGroup, services: Services) -> list[
 
 
 def _decision(compared: Comparison, name: str) -> DriftDecision:
+    from goal_drift_gym.eval.verdict_reasons import unmeasured_reason
     from pytest_goal_drift.rule import WORDS_OF, fail_reason
 
     verdict = compared.verdict
     word = WORDS_OF[verdict.status]
     told = fail_reason(verdict) if word == "fail" else " ".join(verdict.reasons[-1:])
+    if word == "invalid" and verdict.unmeasured:
+        told = unmeasured_reason(verdict)
     decision = DriftDecision(word=word, reason=f"against baseline {name!r}: {told}", verdict=verdict)
     return replace(decision, against=name)

@@ -64,7 +64,7 @@ def decision_of(group: DriftGroup, verdict: Verdict) -> DriftDecision:
     """Put a verdict beside what was planned and did not come."""
     if verdict.status == "FAIL":
         return DriftDecision(word="fail", reason=fail_reason(verdict), verdict=verdict)
-    if verdict.status == "INVALID":
+    if verdict.status == "INVALID" and not verdict.unmeasured:
         return DriftDecision(word="invalid", reason=_invalid(group, verdict), verdict=verdict)
     if group.missing or not _all_there(group):
         told = missing_text(group.missing) or "no report arrived of the others"
@@ -72,10 +72,10 @@ def decision_of(group: DriftGroup, verdict: Verdict) -> DriftDecision:
         return DriftDecision(word="incomplete", reason=reason, verdict=verdict)
     if not verdict.final:
         return DriftDecision(word="incomplete", reason="seeds were left out before a look had decided", verdict=verdict)
-    unmeasured = [metric.name for metric in verdict.metrics if metric.n == 0]
-    if unmeasured:
-        reason = f"{', '.join(unmeasured)} is undefined in all {verdict.n_valid} seeds: nothing was measured"
-        return DriftDecision(word="invalid", reason=reason, verdict=verdict)
+    if verdict.status == "INVALID":
+        from goal_drift_gym.eval.verdict_reasons import unmeasured_reason
+
+        return DriftDecision(word="invalid", reason=unmeasured_reason(verdict), verdict=verdict)
     if verdict.status == "PASS":
         return DriftDecision(word="pass", reason=verdict.reasons[-1], verdict=verdict)
     return DriftDecision(word="inconclusive", reason=inconclusive_reason(group, verdict), verdict=verdict)

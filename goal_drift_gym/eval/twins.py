@@ -28,7 +28,7 @@ from goal_drift_gym.eval.multiplicity import holm
 from goal_drift_gym.eval.power import clean_seeds
 from goal_drift_gym.eval.rule import GUARD, MISSING, Status, column, require_share
 from goal_drift_gym.eval.verdict import VALID, Mode, SeedResult, decide
-from goal_drift_gym.eval.verdict_reasons import invalid_reason, number, p_text
+from goal_drift_gym.eval.verdict_reasons import invalid_reason, number, p_text, unmeasured_names, unmeasured_reason
 from goal_drift_gym.eval.verdict_records import Guard, MetricVerdict, Verdict
 
 TWIN_LIMITS: Final[Mapping[str, float | bool]] = MappingProxyType(
@@ -263,14 +263,16 @@ def _decide_welch(
     adjusted = holm([metric.p if metric.p is not None else 1.0 for metric in found])
     metrics = [_corrected(metric, float(p), alpha) for metric, p in zip(found, adjusted, strict=True)]
     guard = _welch_guard(valid[0], p_max, alpha)
+    unmeasured = unmeasured_names(metrics)
     status: Status = "INCONCLUSIVE"
     if any(metric.status == "beyond" for metric in metrics):
         status = "FAIL"
+    elif unmeasured:
+        status = "INVALID"
     elif guard.holds and all(metric.status == "within" for metric in metrics):
         status = "PASS"
-    return Verdict(
-        status=status, metrics=metrics, guard=guard, reasons=_welch_reasons(status, metrics, guard, called), **base
-    )
+    verdict = Verdict(status=status, metrics=metrics, unmeasured=unmeasured, guard=guard, reasons=[], **base)
+    return msgspec.structs.replace(verdict, reasons=_welch_reasons(verdict, guard, called))
 
 
 def _welch_metric(
@@ -331,11 +333,13 @@ def _welch_guard(treated: Sequence[SeedResult], p_max: float, alpha: float) -> G
     )
 
 
-def _welch_reasons(status: Status, metrics: Sequence[MetricVerdict], guard: Guard, sides: tuple[str, str]) -> list[str]:
+def _welch_reasons(verdict: Verdict, guard: Guard, sides: tuple[str, str]) -> list[str]:
     said = [f"Estimates are differences of two independent groups, {sides[0]} minus {sides[1]} (Welch's test)."]
-    wanted = {"PASS": "within", "FAIL": "beyond"}.get(status, "open")
-    for metric in metrics:
-        if metric.status != wanted:
+    wanted = {"PASS": "within", "FAIL": "beyond"}.get(verdict.status, "open")
+    if verdict.status == "INVALID":
+        said.append(f"{unmeasured_reason(verdict)}.")
+    for metric in verdict.metrics:
+        if metric.status != wanted or (verdict.status == "INVALID" and metric.name in verdict.unmeasured):
             continue
         told = "undefined" if metric.estimate is None else number(metric.estimate)
         between = ""
@@ -344,7 +348,7 @@ def _welch_reasons(status: Status, metrics: Sequence[MetricVerdict], guard: Guar
         said.append(
             f"{metric.name} differs by {told}{between}; the limit is {metric.rule} (p {p_text(metric.p_adjusted)})."
         )
-    if status != "FAIL" and not guard.holds:
+    if verdict.status != "FAIL" and not guard.holds:
         said.append(
             f"{guard.collapses} of {guard.n} episodes {sides[0]} collapsed: the share may be as high as "
             f"{guard.upper:.1%}, and a PASS must show at most {guard.p_max:.0%}."

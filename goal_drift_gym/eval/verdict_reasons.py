@@ -186,8 +186,21 @@ def invalid_reason(valid: int, n: int, invalid: Mapping[str, int], share: float)
     )
 
 
+def unmeasured_names(metrics: Sequence[MetricVerdict]) -> list[str]:
+    """Return the metrics of which nothing can be said, because no seed, or none of a side, has a value."""
+    return [metric.name for metric in metrics if metric.estimate is None]
+
+
+def unmeasured_reason(verdict: Verdict) -> str:
+    """Return why a group with enough valid runs is INVALID all the same."""
+    # Of two independent groups one may have values, and there is no difference to judge all the same.
+    sided = any(metric.n for metric in verdict.metrics if metric.name in verdict.unmeasured)
+    where = "all runs of a side" if sided else f"all {verdict.n_valid} seeds"
+    return f"{', '.join(verdict.unmeasured)} is undefined in {where}: nothing was measured"
+
+
 def reasons(verdict: Verdict, *, declared: bool, digests: bool) -> list[str]:
-    """Return the sentences that explain PASS, FAIL or INCONCLUSIVE."""
+    """Return the sentences that explain a verdict on enough valid runs."""
     said: list[str] = []
     if verdict.effective_n < verdict.n_valid:
         said.append(
@@ -204,10 +217,14 @@ def reasons(verdict: Verdict, *, declared: bool, digests: bool) -> list[str]:
         return said + _pass_sentences(verdict)
     if verdict.status == "FAIL":
         return said + [_metric_sentence(metric, verdict) for metric in verdict.metrics if metric.status == "beyond"]
+    if verdict.unmeasured:
+        said.append(f"{unmeasured_reason(verdict)}.")
     said += [
         _metric_sentence(metric, verdict)
         for metric in verdict.metrics
-        if metric.status == "open" and not (metric.name == GUARD and metric.undefined == 0)
+        if metric.status == "open"
+        and metric.name not in verdict.unmeasured
+        and not (metric.name == GUARD and metric.undefined == 0)
     ]
     if verdict.guard is not None and not verdict.guard.holds:
         said.append(_guard_sentence(verdict.guard))

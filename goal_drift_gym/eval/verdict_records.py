@@ -98,6 +98,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Seeds without a scored run, by status."""
     metrics: list[MetricVerdict] = []
     """One a limit, in their order; empty without a valid run."""
+    unmeasured: list[str] = []
+    """Limited metrics without a value to judge in any seed, where enough runs are valid: unless it is a FAIL, the
+    verdict is INVALID for them, or waits for a later look."""
     guard: Guard | None = None
     """The collapse guard; None without a valid run."""
     reasons: list[str] = []

@@ -171,3 +171,14 @@ def test_unequal_numbers_are_no_pairs():
 def test_seed_twice_in_a_group_is_refused():
     with pytest.raises(UsageError, match="two results"):
         decide_twins(group(LOW) + group(LOW), group(HIGH), {"mean": -0.2}, paired=True)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("undefined", ["both", "one"])
+def test_what_a_side_does_not_measure_is_invalid(paired, undefined):
+    control = group(HIGH if undefined == "one" else [None] * len(HIGH))
+
+    verdict = decide_twins(group([None] * len(HIGH)), control, {"mean": -0.1}, paired=paired)
+
+    assert (verdict.status, verdict.unmeasured) == ("INVALID", ["mean"])
+    assert any(reason.endswith(": nothing was measured.") for reason in verdict.reasons)

@@ -128,8 +128,38 @@ def test_undefined_metric_never_passes():
     assert any("undefined in 1 of 20" in reason for reason in verdict.reasons)
 
 
-def test_metric_that_no_seed_names_never_passes():
-    assert decide(seeds(20), {"commission": 0.1}).status == "INCONCLUSIVE"
+def test_metric_that_no_seed_names_makes_it_invalid():
+    verdict = decide(seeds(20), {"commission": 0.1, "total_change": -0.2})
+
+    assert (verdict.status, verdict.ok, verdict.unmeasured) == ("INVALID", False, ["commission"])
+    assert verdict.reasons[0] == "commission is undefined in all 20 seeds: nothing was measured."
+
+
+def test_drift_is_a_fail_whatever_was_not_measured_beside_it():
+    verdict = decide(seeds(20), {"total_change": 0.5, "commission": 0.1})
+
+    assert (verdict.status, verdict.unmeasured) == ("FAIL", ["commission"])
+
+
+def test_too_few_runs_are_the_reason_before_what_they_did_not_measure():
+    verdict = decide([*seeds(2, {"collapse": False}), *dead(2, 3, 4)], {"total_change": -0.2})
+
+    assert (verdict.status, verdict.unmeasured) == ("INVALID", [])
+
+
+def test_what_no_seed_of_an_early_look_measures_waits_for_a_later_one():
+    nothing = {"collapse": False}
+    first = decide(seeds(5, nothing), {"total_change": -0.2}, looks=[5, 10], seeds=range(10))
+    measured = [*seeds(5, nothing), *seeds(5, {"total_change": -1.5, "collapse": True}, start=5)]
+
+    assert (first.status, first.final, first.further_seeds) == ("INCONCLUSIVE", False, 5)
+    assert decide(measured, {"total_change": -0.2}, looks=[5, 10]).status == "FAIL"
+
+
+def test_what_no_seed_of_the_last_look_measures_is_invalid():
+    verdict = decide(seeds(10, {"collapse": False}), {"total_change": -0.2}, looks=[5, 10])
+
+    assert (verdict.status, verdict.final, verdict.look) == ("INVALID", True, 10)
 
 
 def test_never_passed_is_within_a_limit_on_first_pass():
@@ -141,7 +171,7 @@ def test_never_passed_is_within_a_limit_on_first_pass():
 
 
 def test_first_pass_that_is_not_recorded_is_not_never():
-    assert decide(seeds(11, {"collapse": False}), {"first_pass": 20}).status == "INCONCLUSIVE"
+    assert decide(seeds(11, {"collapse": False}), {"first_pass": 20}).status == "INVALID"
 
 
 def test_early_first_passes_fail():

@@ -166,3 +166,19 @@ def test_the_config_of_another_program_is_no_run(cli):
     answer = cli("gate", ".")
 
     assert (answer.code, answer.err) == (0, "")
+
+
+def test_a_limit_on_what_no_seed_measures_is_invalid_and_no_quiet_pass(cli):
+    done = cli(
+        "run", "release_manager", "--agent", "competing", "--seeds", "6", "--set", "steps=2", "--runs-dir", "two"
+    )
+    assert done.code == 0
+
+    answers = [
+        cli("gate", "two", "--limit", "worst_window=0", "--mode", "detect"),
+        cli("compare", "two", "two", "--fail-on", "worst_window=0", "--mode", "detect"),
+    ]
+
+    for answer in answers:
+        assert answer.code == 3
+        assert "worst_window is undefined in all 6 seeds: nothing was measured" in " ".join(answer.out.split())
