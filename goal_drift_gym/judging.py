@@ -6,7 +6,8 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import msgspec
@@ -23,6 +24,7 @@ REPLACEABLE: Final = frozenset({None, "interrupted", "infra_error"})
 """Run outcomes that say nothing of the agent: a later attempt of the seed takes their place."""
 
 _HASH_LENGTH = 8
+_LONGEST = 60
 
 
 class Attempt(Protocol):
@@ -105,6 +107,57 @@ def group_runs(runs: Iterable[Run]) -> dict[GroupKey, list[Run]]:
     for run in runs:
         groups.setdefault(group_key(run), []).append(run)
     return groups
+
+
+def told_apart(keys: Iterable[GroupKey]) -> dict[GroupKey, GroupKey]:
+    """Return each key as a reader tells it from the others: the start of a hash follows a name that stands for several.
+
+    Versions of a scenario are named likewise.
+    """
+    alike: dict[tuple[str, str, str], list[GroupKey]] = {}
+    for key in keys:
+        alike.setdefault((key.scenario, key.condition, key.agent), []).append(key)
+    return {key: _apart(key, same) for same in alike.values() for key in same}
+
+
+def split_series(parts: Iterable[tuple[GroupKey, Collection[int], Mapping[str, Any]]]) -> dict[GroupKey, str]:
+    """Return the groups into which one series of seeds seems to have fallen apart, and what is wrong, in a sentence.
+
+    Groups that differ in the agent's description alone are versions of the agent where they share seeds. Where some
+    share none, it looks as if the description differed from seed to seed, and a verdict on each would be one on fewer
+    seeds than were run.
+
+    Parameters
+    ----------
+    parts : iterable of tuple
+        Each group with its seeds and the description of its agent, which may be empty where it is not known.
+    """
+    series: dict[GroupKey, list[tuple[GroupKey, frozenset[int], Mapping[str, Any]]]] = {}
+    for key, seeds, described in parts:
+        same = msgspec.structs.replace(key, agent_hash="")
+        series.setdefault(same, []).append((key, frozenset(seeds), described))
+    found: dict[GroupKey, str] = {}
+    for groups in series.values():
+        apart = next((pair for pair in combinations(groups, 2) if pair[0][1].isdisjoint(pair[1][1])), None)
+        if apart is not None:
+            said = _split_sentence(len(groups), apart[0][2], apart[1][2])
+            found.update({key: said for key, _, _ in groups})
+    return found
+
+
+def split_runs(groups: Mapping[GroupKey, Sequence[Run]]) -> dict[GroupKey, str]:
+    """Return what `split_series` says of groups of runs."""
+    return split_series((key, [run.seed for run in runs], runs[0].config.agent) for key, runs in groups.items())
+
+
+def verdict_on_part(verdict: Verdict, said: str | None) -> Verdict:
+    """Return the verdict on a part of a series that `split_series` tells of: INVALID unless it is a FAIL."""
+    if said is None:
+        return verdict
+    status = verdict.status if verdict.status == "FAIL" else "INVALID"
+    return msgspec.structs.replace(
+        verdict, status=status, final=True, further_seeds=None, reasons=[said, *verdict.reasons]
+    )
 
 
 def shared_settings(run: Run) -> dict[str, Any]:
@@ -236,6 +289,28 @@ def judge_family(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
 def run_of_seed(runs: Sequence[Run], seed: int | None) -> Run | None:
     """Return the run that counts for a seed, such as `Verdict.worst_seed`; None where there is none."""
     return next((run for run in counting_runs(runs) if run.seed == seed), None)
+
+
+def _apart(key: GroupKey, alike: Sequence[GroupKey]) -> GroupKey:
+    names = {"scenario": key.scenario, "condition": key.condition, "agent": key.agent}
+    for name, told in (("scenario", "version"), ("condition", "condition_hash"), ("agent", "agent_hash")):
+        if len({getattr(other, told) for other in alike}) > 1 and getattr(key, told):
+            names[name] += f"#{getattr(key, told)}"
+    return msgspec.structs.replace(key, **names)
+
+
+def _split_sentence(count: int, one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    differing = [key for key in sorted(one.keys() | other.keys()) if one.get(key) != other.get(key)]
+    where = "".join(f", in {key!r} ({_short(one.get(key))} and {_short(other.get(key))})" for key in differing[:1])
+    return (
+        f"The agent's description differs between seeds{where}, so that one series of seeds falls into {count} groups: "
+        f"describe() must return the same for every seed. Judge two versions of an agent over the same seeds, or apart."
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _world(run: Run, first: Mapping[str, Any]) -> str:

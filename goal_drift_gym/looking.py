@@ -14,7 +14,7 @@ from goal_drift_gym.core.canonical import canonical_json
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.sequential import require_looks
 from goal_drift_gym.eval.verdict import Verdict
-from goal_drift_gym.judging import GroupKey, group_key, judge_runs
+from goal_drift_gym.judging import GroupKey, group_key, group_runs, judge_runs, split_runs, verdict_on_part
 from goal_drift_gym.sweep import Done, Job, Sweep, run_jobs
 
 
@@ -104,7 +104,8 @@ def run_by_looks(
             break
         for key in waiting:
             seeds = [jobs[index].seed for index in groups[key]]
-            verdicts[key] = judge_runs(runs[key], limits, looks=schedule, seeds=seeds)
+            split = split_runs(group_runs(runs[key])).get(group_key(runs[key][0]))
+            verdicts[key] = verdict_on_part(judge_runs(runs[key], limits, looks=schedule, seeds=seeds), split)
         before = look
     found = [
         LookedGroup(

@@ -15,7 +15,7 @@ from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.dose import DoseResponse, dose_response
 from goal_drift_gym.eval.limits import DEFAULT_LIMITS
 from goal_drift_gym.eval.verdict import VALID, Verdict, decide
-from goal_drift_gym.judging import GroupKey, group_key, shared_settings
+from goal_drift_gym.judging import GroupKey, group_key, shared_settings, split_series, verdict_on_part
 from goal_drift_gym.report.seeds import SeedView, counting, read_seed, seed_view
 
 DOSE_METRIC = "mean"
@@ -86,7 +86,10 @@ def suite_of_runs(runs: Iterable[Run], *, name: str) -> Suite:
             damaged.append(str(error).replace(str(run.path), f"{run.path.parent.name}/{run.path.name}"))
         else:
             members.setdefault(key, []).append((seed, Run(run.path)))
-    groups = [_group(key, found, limits) for key, found in members.items()]
+    split = split_series(
+        (key, [seed.seed for seed, _ in found], Run(found[0][1].path).config.agent) for key, found in members.items()
+    )
+    groups = [_group(key, found, limits, split.get(key)) for key, found in members.items()]
     return Suite(name=name, groups=groups, damaged=damaged)
 
 
@@ -121,9 +124,11 @@ def dose_families(suite: Suite) -> list[DoseFamily]:
     return found
 
 
-def _group(key: GroupKey, members: Sequence[tuple[SeedView, Run]], limits: dict[str, float | bool]) -> SuiteGroup:
+def _group(
+    key: GroupKey, members: Sequence[tuple[SeedView, Run]], limits: dict[str, float | bool], split: str | None
+) -> SuiteGroup:
     ordered = sorted(members, key=lambda one: one[0].seed)
-    verdict = decide([seed.result for seed in counting(seed for seed, _ in ordered)], limits)
+    verdict = verdict_on_part(decide([seed.result for seed in counting(seed for seed, _ in ordered)], limits), split)
     return SuiteGroup(
         title=key.title,
         key=key,

@@ -14,6 +14,7 @@ from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.verdict import Verdict
 from goal_drift_gym.eval.verdict_text import without_metrics
+from goal_drift_gym.judging import GroupKey, told_apart
 from goal_drift_gym.report.markdown import Summary
 from goal_drift_gym.report.seeds import SeedView, counting, scored, values_of
 from goal_drift_gym.report.sparkline import in_parts, mean_course
@@ -33,10 +34,12 @@ def summaries(suite: Suite) -> list[Summary]:
     RunRecordError
         If a directory is damaged.
     """
-    return [_summary(group) for group in suite.groups]
+    # Groups of tests have the names of their tests.
+    shown = told_apart({group.key for group in suite.groups if group.title == group.key.title})
+    return [_summary(group, shown.get(group.key, group.key)) for group in suite.groups]
 
 
-def _summary(group: SuiteGroup) -> Summary:
+def _summary(group: SuiteGroup, shown: GroupKey) -> Summary:
     seeds = counting(group.read())
     levels = values_of(seeds, "final_level")
     horizon = max((seed.length for seed in seeds), default=0)
@@ -44,9 +47,9 @@ def _summary(group: SuiteGroup) -> Summary:
     worst = None if group.verdict is None else group.verdict.worst_seed
     found = next((seed for seed in seeds if seed.seed == worst), None)
     return Summary(
-        title=group.key.scenario if group.title == group.key.title else group.title,
-        condition=group.key.condition,
-        agent=group.key.agent,
+        title=shown.scenario if group.title == group.key.title else group.title,
+        condition=shown.condition,
+        agent=shown.agent,
         word=group.word,
         scored=len(scored(seeds)),
         planned=len(seeds) + len(group.missing),

@@ -67,20 +67,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, print, and tell by the exit code."""
     from goal_drift_gym.eval.verdict import decide
-    from goal_drift_gym.judging import counting_runs, group_runs, judge_family, judge_runs
+    from goal_drift_gym.judging import (
+        counting_runs,
+        group_runs,
+        judge_family,
+        judge_runs,
+        split_runs,
+        split_series,
+        verdict_on_part,
+    )
 
     limits = parse_limits(args.limits)
     rule = {"mode": args.mode, "alpha": args.alpha, "p_max": args.p_max, "looks": _looks(args.looks)}
     groups: list[tuple[GroupKey, Verdict, Sequence[Run]]] = []
     for place in (place for place in args.runs if place.startswith(_BASELINE)):
-        for sample in samples_at(place, args.baselines_dir):
-            groups.append((sample.key, decide(sample.results, limits, **rule), []))
+        samples = samples_at(place, args.baselines_dir)
+        split = split_series((one.key, [result.seed for result in one.results], {}) for one in samples)
+        for one in samples:
+            verdict = verdict_on_part(decide(one.results, limits, **rule), split.get(one.key))
+            groups.append((one.key, verdict, []))
     places = [place for place in args.runs if not place.startswith(_BASELINE)]
-    for key, runs in group_runs(runs_at(places)).items():
+    found = group_runs(runs_at(places))
+    split = split_runs(found)
+    for key, runs in found.items():
         repeated = len(runs) - len(counting_runs(runs))
         if repeated:
             note(f"{key.title}: {counted(repeated, 'repeated run')} left out; the first attempt of a seed counts")
-        groups.append((key, judge_runs(runs, limits, **rule), runs))
+        groups.append((key, verdict_on_part(judge_runs(runs, limits, **rule), split.get(key)), runs))
     if args.family == "holm":
         corrected = judge_family({str(place): verdict for place, (_, verdict, _) in enumerate(groups)})
         groups = [(key, corrected[str(place)], runs) for place, (key, _, runs) in enumerate(groups)]
@@ -103,11 +116,14 @@ def _looks(text: str | None) -> list[int] | None:
 
 
 def _print(groups: Sequence[tuple[GroupKey, Verdict, Sequence[Run]]]) -> None:
+    from goal_drift_gym.judging import told_apart
+
     width = shutil.get_terminal_size((100, 24)).columns
+    shown = told_apart({key for key, _, _ in groups})
     for place, (key, verdict, runs) in enumerate(groups):
         if place:
             say()
-        print_verdict(key.title, verdict, runs, width=width)
+        print_verdict(shown[key].title, verdict, runs, width=width)
     if len(groups) > 1:
         say()
         words = ("PASS", "FAIL", "INCONCLUSIVE", "INVALID")

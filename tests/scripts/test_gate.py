@@ -182,3 +182,88 @@ def test_a_limit_on_what_no_seed_measures_is_invalid_and_no_quiet_pass(cli):
     for answer in answers:
         assert answer.code == 3
         assert "worst_window is undefined in all 6 seeds: nothing was measured" in " ".join(answer.out.split())
+
+
+SESSIONS = """
+from goal_drift_gym.agents.reference import Reference
+
+
+class Agent(Reference):
+    version = 1
+
+    def reset(self, *, seed):
+        super().reset(seed=seed)
+        self.seed = seed
+
+    def describe(self):
+        return {"name": "mine", "version": self.version, "session_id": f"s{self.seed}"}
+
+
+class Steady(Agent):
+    def describe(self):
+        return {"name": "mine", "version": self.version}
+
+
+class Next(Steady):
+    version = 2
+"""
+
+
+@pytest.fixture
+def versions():
+    Path("versions.py").write_text(SESSIONS)
+
+
+def test_a_series_that_a_description_splits_up_is_invalid_and_says_on_which_key(cli, versions):
+    make(cli, "versions:Agent", 5)
+
+    answer = cli("gate", "runs", "--mode", "detect")
+    said = " ".join(answer.out.split())
+
+    assert answer.code == 3
+    assert "5 groups: 5 INVALID" in said
+    assert "differs between seeds, in 'session_id' ('s0' and 's1')" in said
+    assert "describe() must return the same for every seed" in said
+    assert len({line for line in answer.out.splitlines() if line.startswith("scenario ")}) == 5
+
+
+def test_looks_and_their_gate_agree_on_a_series_that_is_split_up(cli, versions):
+    ran = cli("run", "release_manager", "--agent", "versions:Agent", "--seeds", "5:10", "--set", "steps=24")
+    gated = cli("gate", "runs", "--looks", "5:10", "--mode", "detect")
+
+    assert (ran.code, gated.code) == (3, 3)
+    for answer in (ran, gated):
+        assert "INVALID" in answer.out
+        assert "describe() must return the same for every seed" in " ".join(answer.out.split())
+
+
+def test_two_versions_over_the_same_seeds_are_two_groups_with_headlines_of_their_own(cli, versions):
+    for agent in ("versions:Steady", "versions:Next"):
+        make(cli, agent, 5)
+
+    answer = cli("gate", "runs", "--mode", "detect")
+    headlines = [line for line in answer.out.splitlines() if line.startswith("scenario ")]
+
+    assert answer.code == 0
+    assert len(set(headlines)) == 2
+    assert all("agent mine#" in line for line in headlines)
+
+
+def test_a_split_series_in_a_baseline_is_invalid_too(cli, versions):
+    make(cli, "versions:Agent", 5)
+    assert cli("baseline", "save", "split", "runs", "--force").code == 0
+
+    assert cli("gate", "baseline:split", "--mode", "detect").code == 3
+
+
+def test_markdown_and_pages_say_that_a_series_is_split_up(cli, versions):
+    make(cli, "versions:Agent", 3)
+
+    told = cli("report", "runs", "--format", "markdown").out
+    cli("report", "runs", "--html", "pages")
+
+    assert "describe() must return the same for every seed" in " ".join(told.split())
+    assert "mine#" in told
+    assert "describe() must return the same" in "".join(
+        page.read_text("utf-8") for page in Path("pages").rglob("*.html")
+    )
