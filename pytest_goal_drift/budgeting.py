@@ -160,6 +160,7 @@ def within_budget(item: pytest.Item, seeds: Iterable[int] | None = None) -> Gene
 
 
 def _leave_out(item: pytest.Item, seeds: Iterable[int] | None, refusal: BudgetSpent) -> None:
+    from pytest_goal_drift.options import bodies_left_out
     from pytest_goal_drift.plan import ONE_SEED
     from pytest_goal_drift.services import services_of
     from pytest_goal_drift.worker import judge_left_out
@@ -176,7 +177,7 @@ def _leave_out(item: pytest.Item, seeds: Iterable[int] | None, refusal: BudgetSp
     }
     told = f"not run{'' if refusal.run is None else ' to its end'}: {refusal}"
     a_verdict_tells = plan is not None and plan.gate and plan.kind == ONE_SEED
-    if plan is not None and plan.gate and not a_verdict_tells:
+    if plan is not None and plan.gate and not a_verdict_tells and not bodies_left_out(item.config):
         judge_left_out(item)
     if services.settings.strict and not a_verdict_tells:
         pytest.fail(told, pytrace=False)

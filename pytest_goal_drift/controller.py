@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_goal_drift.budgeting import SessionSpendings
+from pytest_goal_drift.options import bodies_left_out
 from pytest_goal_drift.progress import Progress
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Controller:
             stopped = self._stopped = bool(session.shouldstop or session.shouldfail)
         finally:
             self._session = None
-            if self.states:
+            if self.states and not bodies_left_out(self.config):
                 self._conclude(session, stopped)
             self.spending.conclude(self.states)
         if self._usage_error is not None:

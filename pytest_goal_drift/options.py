@@ -241,6 +241,11 @@ def flag_given(config: pytest.Config) -> bool:
     return any(config.getoption(name) is not None for name in map(_name, (*FLAGS, *SESSION_FLAGS)))
 
 
+def bodies_left_out(config: pytest.Config) -> bool:
+    """Return whether no test's body is run (`--setup-only`, `--setup-plan`), so that no verdict can be given."""
+    return any(config.getoption(name, False) for name in ("setuponly", "setupplan"))
+
+
 def _name(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
 

@@ -174,6 +174,8 @@ def pytest_runtest_makereport(
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Show the table of drift tests, or what they are expected to spend."""
+    from pytest_goal_drift.options import bodies_left_out
+
     if EXPECTED in config.stash:
         terminalreporter.section("goal drift: dry run")
         for line in config.stash[EXPECTED]:
@@ -181,6 +183,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     controller = config.stash.get(CONTROLLER, None)
     if controller is None:
         return
+    if controller.states and bodies_left_out(config) and config.get_verbosity() > -2:
+        terminalreporter.line("goal drift: no verdict was given, because no test's body was run")
     if controller.rows:
         from pytest_goal_drift.step_summary import tell_github
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_goal_drift.keys import DECIDED, JUDGED, LIMITED, NOT_RUN, PLAN, RECORD, REFUSED, RUNS
+from pytest_goal_drift.options import bodies_left_out
 from pytest_goal_drift.plan import ALL_SEEDS, Plan
 from pytest_goal_drift.wire import to_wire
 
@@ -117,6 +118,9 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
     """Attach what the controller needs, and properties for junit; take expected failures off the seeds."""
     plan = item.stash[PLAN]
     _make_properties_plain(item, report)
+    if bodies_left_out(item.config):
+        _shorten(call, report)
+        return
     if report.when == "call" or not report.passed:
         _shorten(call, report)
         if report.skipped and DECIDED in item.stash:

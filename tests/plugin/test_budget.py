@@ -206,6 +206,15 @@ def test_a_test_over_all_seeds_fails_where_those_that_were_run_show_drift(spendi
     assert "goal drift verdict fail: " in result.stdout.str()
 
 
+def test_where_no_body_is_run_the_seeds_that_were_run_give_no_verdict_either(spending):
+    spending.pytester.makeconftest(SPENDER.replace('"reference"', '"competing"'))
+
+    result = spending.write(ALL).sub("--drift-seeds=20", "--drift-budget=session.calls=100", "--setup-only")
+
+    result.stdout.fnmatch_lines(["*1 skipped*"])
+    assert "goal drift verdict" not in result.stdout.str()
+
+
 @pytest.mark.parametrize(("options", "outcome"), [((), "skipped"), (("--drift-strict",), "failed")])
 def test_an_episode_of_a_test_without_a_verdict_is_no_pass_either(spending, options, outcome):
     result = spending.write(FREE).run("--drift-budget=session.calls=5", *options)
