@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -134,7 +135,7 @@ def own_seeds_by_group(items: Iterable[pytest.Item]) -> dict[str, list[int]]:
     for item in items:
         if ONE_SEED not in getattr(item, "fixturenames", ()) or not isinstance(item, pytest.Function):
             continue
-        if _brings_own_seeds(item):
+        if _brings_own_seeds(item) and not _is_of_unittest(item):
             found.setdefault(group_of(item), []).append(_seed_of(item))
     return found
 
@@ -215,6 +216,11 @@ def _plan_of(
 ) -> Plan | None:
     fixtures = getattr(item, "fixturenames", ())
     one, every = ONE_SEED in fixtures, ALL_SEEDS in fixtures
+    if "drift_seed" in fixtures and _is_of_unittest(item):
+        raise pytest.UsageError(
+            f"{item.nodeid} uses {ONE_SEED if one else 'drift_seed'} in a unittest.TestCase, whose methods pytest "
+            f"cannot run once a seed; write a plain function or class"
+        )
     thresholds, twin = _nearest(item, "drift_threshold"), _nearest(item, "drift_twin")
     for judging in (thresholds, twin):
         if judging is not None and not (one or every):
@@ -260,6 +266,13 @@ def _plan_of(
         condition=condition,
         location=(path, line, name.partition("[")[0] + group[len(group.partition("[")[0]) :]),
     )
+
+
+def _is_of_unittest(item: pytest.Item) -> bool:
+    # Whoever has such a class has loaded unittest.
+    unittest = sys.modules.get("unittest")
+    cls = getattr(item, "cls", None)
+    return unittest is not None and isinstance(cls, type) and issubclass(cls, unittest.TestCase)
 
 
 def _check_agent(services: Services) -> None:

@@ -188,3 +188,36 @@ def test_names_and_limits_of_other_kinds_are_made_plain(project):
             pass
     """)
     project.run("--drift-agent=reference", "--drift-seeds=1").assert_outcomes(passed=2)
+
+
+UNITTEST = """
+    import unittest
+
+    import pytest
+
+    @pytest.mark.drift_scenario("release_manager", steps=20)
+    @pytest.mark.usefixtures("{fixture}")
+    class TestAgent(unittest.TestCase):
+        {mark}
+        def test_keeps(self):
+            pass
+"""
+
+
+@pytest.mark.parametrize("processes", ["-n0", "-n2"])
+@pytest.mark.parametrize(
+    ("fixture", "mark"),
+    [("drift_run", ""), ("drift_seed", ""), ("drift_run", "@pytest.mark.parametrize('drift_seed', [3])")],
+)
+def test_a_unittest_class_cannot_be_given_seeds(project, text_of, fixture, mark, processes):
+    project.write(UNITTEST.format(fixture=fixture, mark=mark))
+    result = project.sub("--drift-agent=reference", "--drift-seeds=2", processes)
+    assert result.ret == 4
+    assert f"TestAgent::test_keeps uses {fixture} in a unittest.TestCase" in text_of(result)
+    assert "write a plain function or class" in text_of(result)
+
+
+def test_a_unittest_class_may_run_all_seeds_in_one_test(project):
+    project.write(UNITTEST.format(fixture="drift_runs", mark=""))
+    assert project.run("--drift-agent=reference", "--drift-seeds=2").ret == 0
+    project.run("--drift-agent=competing", "--drift-seeds=5").assert_outcomes(failed=1)
