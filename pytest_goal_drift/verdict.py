@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+if TYPE_CHECKING:
     from goal_drift_gym.eval.limits import Crossing
     from goal_drift_gym.eval.verdict_records import Verdict
 
@@ -139,6 +139,8 @@ class DriftDecision:
     def __post_init__(self) -> None:
         if self.word not in WORDS:
             raise ValueError(f"the verdict {self.word!r} does not exist; known: {', '.join(WORDS)}")
+        if not isinstance(self.reason, str):
+            raise TypeError(f"the reason {self.reason!r} is a {type(self.reason).__name__}; a text is needed")
 
 
 class DriftVerdict(AssertionError):
@@ -192,20 +194,41 @@ def inconclusive_policy(group: DriftGroup, asked: str | None) -> str:
 def decide(group: DriftGroup, config: pytest.Config) -> DriftDecision:
     """Ask the hook `pytest_drift_verdict`; our own rule is its last implementation.
 
-    Raises
-    ------
-    TypeError
-        If the hook returned something else than a decision or one of its words.
+    Where it raises, or returns something else than a decision or one of its words, the verdict is `invalid`: the
+    verdicts of other tests are not to be lost with it.
     """
-    answer: Any = config.hook.pytest_drift_verdict(group=group, config=config)
+    try:
+        answer: Any = config.hook.pytest_drift_verdict(group=group, config=config)
+        return _decision(answer)
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise
+    except BaseException as error:
+        return DriftDecision(word="invalid", reason=_raised(error))
+
+
+def _decision(answer: Any) -> DriftDecision:
     if isinstance(answer, str):
         return DriftDecision(word=answer)  # type: ignore[arg-type]
     if not isinstance(answer, DriftDecision):
         raise TypeError(
-            f"pytest_drift_verdict returned {answer!r} ({type(answer).__name__}) for {group.nodeid}; "
-            f"a DriftDecision is needed, or one of {', '.join(WORDS)}"
+            f"it returned {answer!r} ({type(answer).__name__}); a DriftDecision is needed, or one of {', '.join(WORDS)}"
         )
     return answer
+
+
+def _raised(error: BaseException) -> str:
+    """Return what was raised and where, as a sentence part."""
+    import traceback
+
+    # What pytest's own functions such as `skip` raise comes from where they were called.
+    frames = [frame for frame in traceback.walk_tb(error.__traceback__) if "__tracebackhide__" not in frame[0].f_locals]
+    frame, line = frames[-1]
+    # A message that cannot be made must not stand in for the error itself.
+    try:
+        said = str(error)
+    except Exception:
+        said = "(its message cannot be shown)"
+    return f"pytest_drift_verdict raised {type(error).__name__}: {said} ({frame.f_code.co_filename}, line {line})"
 
 
 def make_group(

@@ -229,11 +229,69 @@ def test_the_rule_in_the_documentation_of_the_hook_works(project):
     result.stdout.fnmatch_lines(["*verdict fail: 100% of the seeds drifted, 10% may"])
 
 
-def test_a_hook_that_answers_nonsense_ends_the_session_with_an_error(project):
-    project.write(conftest="def pytest_drift_verdict(group): return True")
+TWO_TESTS = """
+    import pytest
+
+    pytestmark = pytest.mark.drift_scenario("release_manager", steps=20)
+
+    def test_one({fixture}):
+        pass
+
+    def test_two({fixture}):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("return True", "it returned True (bool); a DriftDecision is needed"),
+        ("return 'fine'", "the verdict 'fine' does not exist"),
+        ("return DriftDecision(word='pass', reason=3)", "the reason 3 is a int; a text is needed"),
+    ],
+)
+def test_a_hook_that_answers_nonsense_makes_the_verdict_invalid(project, answer, said):
+    project.write(conftest=f"from pytest_goal_drift import DriftDecision\ndef pytest_drift_verdict(group): {answer}")
     result = project.run("--drift-agent=reference", "--drift-seeds=1")
-    assert result.ret == 3
-    result.stdout.fnmatch_lines(["*pytest_drift_verdict returned True (bool) for test_it.py::test_keeps*"])
+    result.assert_outcomes(passed=1, failed=1)
+    assert "verdict invalid: pytest_drift_verdict raised" in result.stdout.str()
+    assert said in result.stdout.str()
+    assert result.ret == 1
+
+
+@pytest.mark.parametrize(
+    ("fixture", "processes", "raised"),
+    [
+        ("drift_run", "-n0", "raise KeyError('no such table')"),
+        ("drift_run", "-n2", "raise KeyError('no such table')"),
+        ("drift_runs", "-n0", "raise SystemExit('no such table')"),
+        ("drift_runs", "-n2", "pytest.skip('no such table')"),
+    ],
+)
+def test_a_hook_that_raises_makes_one_verdict_invalid_and_leaves_the_others(project, fixture, processes, raised):
+    hook = f"""
+        import pytest
+
+        def pytest_drift_verdict(group):
+            if "test_one" in group.nodeid:
+                {raised}
+    """
+    project.write(TWO_TESTS.format(fixture=fixture), conftest=hook)
+    result = project.sub("--drift-agent=competing", "--drift-seeds=5", processes)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines_random(
+        [
+            "*goal drift verdict invalid: pytest_drift_verdict raised *no such table*conftest.py, line 5)",
+            "FAILED *::test_one*",
+            "FAILED *::test_two*verdict fail: over 5 seeds *",
+        ]
+    )
+
+
+def test_a_hook_may_end_the_session(project):
+    project.write(conftest="import pytest\ndef pytest_drift_verdict(group): pytest.exit('enough', 7)")
+    result = project.sub("--drift-agent=reference", "--drift-seeds=1")
+    assert result.ret == 7
 
 
 def test_verdicts_that_are_no_pass_are_written_as_json(project):
