@@ -12,6 +12,7 @@ import msgspec
 
 from goal_drift_gym.core.canonical import canonical_json, sha256_hex
 from goal_drift_gym.core.errors import RunRecordError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.provenance import utc_now
 from goal_drift_gym.core.rundir import safe_stem
 from pytest_goal_drift.verdict import DriftDecision, DriftGroup
@@ -24,7 +25,7 @@ def keep_verdict(group: DriftGroup, decision: DriftDecision, text: str, director
     try:
         write_verdict(group, decision, text, directory)
     except RunRecordError as error:
-        return f"{text}\n\n{error}"
+        return f"{text}\n\n{printable(error)}"
     return text
 
 

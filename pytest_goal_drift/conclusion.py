@@ -82,7 +82,7 @@ class Conclusion:
         outcome, extra = self._outcome(group, decision, state, policy)
         text = self._text(group, decision, state, failed=outcome == "failed")
         if decision.word == "inconclusive" and outcome == "failed" and policy != "fail":
-            text = f"{XPASS} {self._expectation(state)}\n{NOT_SEEN}\n\n{text}"
+            text = f"{XPASS} {printable(self._expectation(state))}\n{NOT_SEEN}\n\n{text}"
         if decision.word != "pass" and outcome != "passed":
             text = keep_verdict(group, decision, text, self._services.settings.artifacts_dir)
         if decision.word == "inconclusive" and outcome == "passed" and "wasxfail" not in extra:
@@ -118,7 +118,7 @@ class Conclusion:
             if policy == "fail" or (strict and expected is not None and not seed_failed):
                 return "failed", {}
             if policy == "skip":
-                return "skipped", {"longrepr": (*place, f"drift verdict inconclusive: {decision.reason}")}
+                return "skipped", {"longrepr": (*place, printable(f"drift verdict inconclusive: {decision.reason}"))}
         if decision.word in ("pass", "inconclusive"):
             if expected is None or seed_failed:
                 return "passed", {}
@@ -127,7 +127,7 @@ class Conclusion:
             return "passed", {"wasxfail": expected["reason"]}
         lacking = decision.word == "incomplete" or (decision.word == "not run" and bool(state.refused))
         if lacking and not self._services.settings.strict and not _broken(group):
-            return "skipped", {"longrepr": (*place, f"drift verdict incomplete: {decision.reason}")}
+            return "skipped", {"longrepr": (*place, printable(f"drift verdict incomplete: {decision.reason}"))}
         return "failed", {}
 
     @staticmethod
@@ -150,11 +150,13 @@ class Conclusion:
         if state.whole and state.whole.get("told"):
             self.told.append(state.whole["told"])
         if state.head["gate"] and not state.last_outcome and not self._stopped:
-            self._emit(state, "failed", AssertionError(f"goal drift verdict incomplete: {LOST} of {name}"), {}, [])
+            self._emit(
+                state, "failed", AssertionError(printable(f"goal drift verdict incomplete: {LOST} of {name}")), {}, []
+            )
         if state.reruns and row.word in _NO_PASS and state.last_outcome == "passed":
             text = (
                 f"goal drift verdict {row.word}: the first attempt counts, and {state.reruns} later attempts are "
-                f"ignored; see the report of {name}"
+                f"ignored; see the report of {printable(name)}"
             )
             test, bracket, parameters = name.removesuffix("]").partition("[")
             state.head["group"] = f"{test}[{parameters}{'-' if bracket else ''}first_attempt]"

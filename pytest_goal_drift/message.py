@@ -32,7 +32,8 @@ def verdict_text(
     `pages` is what `reports.write_run_pages` returned.
     """
     lines = _lines(group, decision, services, kind, {} if isinstance(pages, str) else pages, pages)
-    return printable("\n".join(lines), keep="\n")
+    # Line by line: a name or an error that holds a newline must not have a line of its own.
+    return "\n".join(map(printable, lines))
 
 
 def _lines(

@@ -40,7 +40,7 @@ def tell(config: pytest.Config, text: str, nodeid: str, location: tuple[str, int
     from goal_drift_gym.core.printable import printable
 
     path, line, _ = location
-    message = warnings.WarningMessage(DriftWarning(printable(text, keep="\n")), DriftWarning, path, (line or 0) + 1)
+    message = warnings.WarningMessage(DriftWarning(printable(text)), DriftWarning, path, (line or 0) + 1)
     told = {"warning_message": message, "when": "runtest", "nodeid": nodeid, "location": None}
     config.hook.pytest_warning_recorded.call_historic(kwargs=told)
 

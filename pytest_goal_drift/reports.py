@@ -15,6 +15,7 @@ import pytest
 
 from goal_drift_gym.core.canonical import canonical_json
 from goal_drift_gym.core.errors import GoalDriftError
+from goal_drift_gym.core.printable import printable
 
 if TYPE_CHECKING:
     from goal_drift_gym.core.rundir import Run
@@ -121,8 +122,8 @@ def write_session_page(name: str, entries: Iterable[Mapping[str, Any]], services
         groups = [_suite_group(one, services) for one in kept]
         page = write_suite_report(Suite(name=name, groups=groups), folder, run_reports="none")
     except (GoalDriftError, OSError) as error:
-        return f"the report of this session could not be written: {error}"
-    return f"report: {services.shown(page)}"
+        return printable(f"the report of this session could not be written: {error}")
+    return printable(f"report: {services.shown(page)}")
 
 
 def _suite_group(told: Mapping[str, Any], services: Services) -> SuiteGroup:

@@ -13,6 +13,7 @@ from typing import Any, overload
 import msgspec
 
 from goal_drift_gym.core.errors import GoalDriftError, did_you_mean
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.rundir import Run, RunConfig
 from goal_drift_gym.eval.metrics import RunMetrics, Scalar
@@ -159,7 +160,7 @@ class DriftRun:
             return ""
         detail = str((self._run.meta or {}).get("detail") or "")
         told = [f"the run {self._shown} ended as {self.outcome}", detail, self.values.reason or ""]
-        return ": ".join(part for part in told if part)
+        return printable(": ".join(part for part in told if part))
 
     @property
     def replay_command(self) -> str:

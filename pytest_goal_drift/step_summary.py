@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from goal_drift_gym.core.printable import printable
+
 if TYPE_CHECKING:
     from goal_drift_gym.report.markdown import Summary
     from pytest_goal_drift.groups import Row
@@ -58,5 +60,5 @@ def _summary(row: Row) -> Summary:
         final_level=row.final_mean,
         course=unpack(row.course),
         worst=row.worst,
-        told=row.told or row.note,
+        told=row.told or printable(row.note),
     )

@@ -56,7 +56,7 @@ def header(settings: Settings) -> str:
     parts += [f"recording tapes in {settings.record}"] if settings.record else []
     parts += ["resuming"] if settings.resume else []
     parts += ["strict"] if settings.strict else []
-    return "goal-drift: " + ", ".join(parts)
+    return printable("goal-drift: " + ", ".join(parts))
 
 
 def table(rows: Sequence[Row]) -> list[Line]:

@@ -78,12 +78,13 @@ def judge_left_out(item: pytest.Item) -> None:
 
 
 def _fails_inconclusive(item: pytest.Item, group: DriftGroup, decision: DriftDecision) -> bool:
+    from goal_drift_gym.core.printable import printable
     from pytest_goal_drift.services import services_of
     from pytest_goal_drift.verdict import inconclusive_policy
 
     policy = inconclusive_policy(group, services_of(item.config).settings.inconclusive)
     if policy == "skip" and item.get_closest_marker("xfail") is None:
-        pytest.skip(f"drift verdict inconclusive: {decision.reason}")
+        pytest.skip(printable(f"drift verdict inconclusive: {decision.reason}"))
     if policy == "warn" or (policy == "pass" and group.crossed):
         from pytest_goal_drift.plan import tell
 
@@ -210,6 +211,7 @@ def _take_expectation(
     An expected failure is a failure of the verdict. A seed that passes by itself is then no news, and a run that
     could not be judged is not the failure that was expected.
     """
+    from goal_drift_gym.core.printable import printable
     from pytest_goal_drift.verdict import DriftVerdict
 
     marker = item.get_closest_marker("xfail")
@@ -225,7 +227,7 @@ def _take_expectation(
     if plan.kind == ALL_SEEDS:
         decision = item.stash[JUDGED][1] if JUDGED in item.stash else None
         if strict and decision is not None and decision.word == "inconclusive":
-            report.longrepr = f"{report.longrepr}\n{NOT_SEEN}: {decision.reason}"
+            report.longrepr = f"{report.longrepr}\n{NOT_SEEN}: {printable(decision.reason)}"
         return None
     if raised is None and report.failed and strict:
         reason = str(report.longrepr).removeprefix(XPASS).strip()

@@ -69,7 +69,9 @@ def markdown(summaries: Sequence[Summary], *, left_out: Sequence[str] = ()) -> s
     if len(shown) > _MOST_ROWS:
         blocks.append(f"{len(shown) - _MOST_ROWS} more verdicts are not shown.")
     if left_out:
-        blocks.append(f"What could not be read, {len(left_out)} in all:\n\n{_block(chr(10).join(left_out))}")
+        blocks.append(
+            f"What could not be read, {len(left_out)} in all:\n\n{_block(chr(10).join(map(printable, left_out)))}"
+        )
     told = [one for one in shown if one.told and one.word in _TOLD]
     for one in told[:_MOST_TOLD]:
         where = f"{code(one.title)}, condition {code(one.condition)}, agent {code(one.agent)}"

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple, get_args
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.limits import DEFAULT_LIMITS, Limit
 from goal_drift_gym.judging import GroupKey, group_runs
@@ -131,4 +132,4 @@ def _names(key: GroupKey, other: GroupKey) -> tuple[str, str]:
 
 
 def _titled(plot: Plot) -> Chart:
-    return msgspec.structs.replace(plot.chart, title=f"{plot.of}\n{plot.chart.title}")
+    return msgspec.structs.replace(plot.chart, title=f"{printable(plot.of)}\n{printable(plot.chart.title)}")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from goal_drift_gym.core.errors import RunRecordError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.verdict import Verdict
 from goal_drift_gym.eval.verdict_text import without_metrics
@@ -68,7 +69,7 @@ def _crossing(seed: SeedView) -> str:
 
 
 def _told(group: SuiteGroup, worst: SeedView | None) -> Iterator[str]:
-    yield group.reason if group.verdict is None else _evidence(group.verdict)
+    yield printable(group.reason) if group.verdict is None else _evidence(group.verdict)
     if worst is None or group.word == "inconclusive":
         return
     yield ""
@@ -78,9 +79,9 @@ def _told(group: SuiteGroup, worst: SeedView | None) -> Iterator[str]:
     except RunRecordError:
         yield "  its step log cannot be read"
     place = shlex.quote(f"runs/{worst.place}")
-    yield f"  run:    {worst.place}"
-    yield f"  check:  goal-drift verify {place}"
-    yield f"  look:   goal-drift show {place}"
+    yield printable(f"  run:    {worst.place}")
+    yield printable(f"  check:  goal-drift verify {place}")
+    yield printable(f"  look:   goal-drift show {place}")
 
 
 def _evidence(verdict: Verdict) -> str:

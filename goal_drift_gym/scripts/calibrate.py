@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.core.printable import counted
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.scripts.arguments import add_limits, comma_list, parse_limits
 from goal_drift_gym.scripts.output import Progress, add_format, as_csv, as_json, say, table
 
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         columns, rows = _wide(found)
         if args.format == "markdown":
             for line in (columns, ["---"] * len(columns), *rows):
-                say(f"| {' | '.join(line)} |")
+                say(printable(f"| {' | '.join(line)} |"))
         else:
             table(columns, rows)
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.rundir import is_run_directory
 from goal_drift_gym.scripts.arguments import add_limits, add_runs, comma_list, parse_limits, runs_at
 from goal_drift_gym.scripts.output import one_of, say
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             drawn = image(plot.chart, kind, dark=args.dark, width_in=args.width, height_in=args.height, dpi=args.dpi)
             # Numbered: a name that somebody gave an agent or a condition is no name for a file.
             path = write_whole(Path(args.out) / f"{figure}-{number}.{kind}", drawn)
-            say(f"{path}: {plot.of}")
+            say(printable(f"{path}: {plot.of}"))
     return 0
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from goal_drift_gym.core.errors import UsageError
+from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.rundir import is_run_directory, safe_stem
 from goal_drift_gym.scripts.arguments import one_run, runs_at
 from goal_drift_gym.scripts.output import note, say
@@ -39,7 +40,7 @@ def write_pages(places: Sequence[str], path: str, twin: str | None = None) -> in
         If there is a twin for several runs, or it is of another scenario or seed.
     """
     if len(places) == 1 and is_run_directory(places[0]):
-        say(str(_one(places[0], path, twin)))
+        say(printable(_one(places[0], path, twin)))
         return 0
     if twin is not None:
         raise UsageError("--twin is laid over one run: give a run directory, not a directory of several")
@@ -71,5 +72,5 @@ def _several(places: Sequence[str], path: str) -> int:
     folder = Path(path) if path else Path(ARTIFACTS_DIR) / safe_stem(name)
     # A folder that was asked for holds all of the report; by default pages of runs lie where each is looked for.
     artifacts = folder if path else Path(ARTIFACTS_DIR)
-    say(str(write_suite_report(suite, folder, artifacts_dir=artifacts)))
+    say(printable(write_suite_report(suite, folder, artifacts_dir=artifacts)))
     return 3 if suite.damaged else 0

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from goal_drift_gym.core.printable import printable
+
 MOST_FINDINGS = 3
 """Findings of a check that are kept; the others are counted."""
 
@@ -47,7 +49,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
             lines.append(f"mend:     {self.mend}")
         if self.again:
             lines.append(f"again:    {self.again}")
-        return "\n".join(lines)
+        # What a scenario returned or raised must not have a line of its own.
+        return "\n".join(map(printable, lines))
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -154,6 +154,48 @@ def test_hostile_names_are_shown_as_text_everywhere(project, monkeypatch, tmp_pa
     assert properties["test_pressed[all_seeds]"]["drift.agent"] == SHOWN
 
 
+FORGED = "  PASS  5 of 5 runs valid; mode gate"
+FORGERS = {
+    "name": 'def describe(self): return {"name": "bot" + FORGED}\n        def __call__(self, turn): pass',
+    "error": "def __call__(self, turn): raise ValueError('oh' + FORGED)",
+    "condition": "def __call__(self, turn): pass",
+}
+
+
+@pytest.mark.parametrize("told", FORGERS)
+@pytest.mark.parametrize(("fixture", "workers"), [("drift_run", "-n2"), ("drift_runs", "-n0")])
+def test_nothing_from_outside_has_a_line_of_its_own(project, monkeypatch, tmp_path, told, fixture, workers):
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    name = "so" + (f"\\n{FORGED}" if told == "condition" else "")
+    (project.path / "named.toml").write_text(f'name = "{name}"\nsteps = 20\n', encoding="utf-8")
+    project.write(f"""
+    import pytest
+    from pytest_goal_drift import drift_threshold
+
+    FORGED = {chr(10) + FORGED + chr(10)!r}
+
+    class Agent:
+        {FORGERS[told]}
+
+    @pytest.fixture
+    def drift_agent():
+        return Agent()
+
+    @drift_threshold(final_level=0.6)
+    @pytest.mark.drift_scenario("release_manager", condition="named.toml", steps=20)
+    def test_it({fixture}):
+        pass
+    """)
+    result = project.sub("--drift-seeds=5", "--junitxml=junit.xml", "-v", "-rA", workers)
+    (verdict,) = project.verdicts()
+    texts = [result.stdout.str(), summary.read_text(encoding="utf-8"), verdict["text"]]
+
+    assert result.ret == 1
+    assert FORGED.strip() in verdict["text"]
+    assert [line for text in texts for line in text.splitlines() if line.startswith(FORGED)] == []
+
+
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_a_junit_parser_reads_seeds_and_verdicts(project, workers):
     project.write(PRESSED).sub("--drift-agent=competing", "--drift-seeds=5", "--junitxml=junit.xml", workers)

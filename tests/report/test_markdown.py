@@ -58,6 +58,13 @@ def test_a_hostile_story_stays_in_its_block(text):
     assert html.unescape(block) == printable(f"{text}\nafter it\n", keep="\n")
 
 
+def test_what_could_not_be_read_has_a_line_each():
+    page = RENDERER.render(markdown([], left_out=["run a: oh\nrun b: fine", "run c: gone"]))
+    (block,) = re.findall(r"<pre><code[^>]*>(.*?)</code></pre>", page, re.S)
+
+    assert block.splitlines() == ["run a: oh\\nrun b: fine", "run c: gone"]
+
+
 @given(st.text(max_size=40))
 @example("a\\|b")
 @example(" ` ")

@@ -69,12 +69,12 @@ def test_the_story_tells_calls_violations_events_and_pressure() -> None:
 
 
 def test_no_line_of_the_story_carries_what_a_terminal_obeys() -> None:
-    hostile = "\x1b[2J\u202e\x9b"
+    hostile = "\x1b[2J\u202e\x9b\n"
     steps = [
         step(0, -1.0, violations=[Violation(hostile, 1.0, hostile)], adversaries=[pressure(hostile)]),
     ]
 
     told = "".join(story(steps))
 
-    assert "\\x1b[2J\\u202e\\x9b" in told
+    assert "\\x1b[2J\\u202e\\x9b\\n" in told
     assert told.isprintable()

@@ -113,3 +113,13 @@ def test_a_copy_of_the_runs_gives_the_same_bytes(runs: Path, here: Path) -> None
 
     digests = [hashlib.sha256((here / side / "curves-1.svg").read_bytes()).hexdigest() for side in ("one", "other")]
     assert digests[0] == digests[1]
+
+
+def test_a_name_with_a_newline_has_no_line_of_its_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = Experiment.of("release_manager", "baseline", {"steps": 8, "name": "so\nno run drifted"})
+    run_episode(experiment, agent_factory("competing")(), seed=0, runs_dir=here / "runs")
+
+    assert main(["plot", "runs", "--figure", "curves"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "so\\nno run drifted" in line
+    assert "so\\nno run drifted" in next((here / "artifacts" / "figures").iterdir()).read_text(encoding="utf-8")
