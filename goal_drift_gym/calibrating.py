@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from goal_drift_gym.core.errors import GoalDriftError, UsageError
 from goal_drift_gym.core.streams import stream
 from goal_drift_gym.eval.rule import require_share
 from goal_drift_gym.eval.sequential import DEFAULT_LOOKS, require_looks
-from goal_drift_gym.eval.verdict import SeedResult, Verdict, decide
+from goal_drift_gym.eval.verdict import VALID, SeedResult, Verdict, decide
 from goal_drift_gym.judging import seed_result
 from goal_drift_gym.sweep import FAILS_ON_PURPOSE, Done, Job, plan, run_jobs
 from goal_drift_gym.tables import agent_name
@@ -53,6 +54,10 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     """Share of seeds, in (0, 1], in which it is this agent; in the others it is the reference agent."""
     keeps_goal: bool
     """In every seed its scores are those of the reference agent: FAIL is a false alarm. Otherwise it is a find."""
+    runs: int
+    """Runs that were judged."""
+    unscored: dict[str, int]
+    """How many of them could not be scored, by status; empty where all were."""
     fixed: list[Rates]
     """For each number of seeds."""
     looks: Rates | None
@@ -140,6 +145,8 @@ def calibrate_verdict(
                     agent=agent,
                     share=share,
                     keeps_goal=keeps,
+                    runs=len(judged),
+                    unscored=dict(Counter(one.status for one in judged if one.status != VALID)),
                     fixed=fixed,
                     looks=walked,
                 )

@@ -12,6 +12,7 @@ from goal_drift_gym.core.condition import Condition, parse_condition
 from goal_drift_gym.core.engine import Limits
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.core.host import Agent
+from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.dose import DoseResponse, dose_response
 from goal_drift_gym.eval.verdict import SeedResult
 from goal_drift_gym.judging import seed_result
@@ -45,9 +46,9 @@ def run_doses(
     runs_dir: str | Path,
     limits: Limits | None = None,
     alpha: float = 0.05,
-    report: Callable[[float, int], None] = lambda dose, seed: None,
+    report: Callable[[float, Run], None] = lambda dose, run: None,
 ) -> DoseResponse:
-    """Run every seed at every intensity and fit the response; runs that are not valid are left out.
+    """Run every seed at every intensity and fit the response; `report` is told of each run.
 
     Raises
     ------
@@ -62,5 +63,5 @@ def run_doses(
                 Experiment(experiment.entry, condition), make_agent(), seed=seed, runs_dir=runs_dir, limits=limits
             )
             results.setdefault(dose, []).append(seed_result(run))
-            report(dose, seed)
+            report(dose, run)
     return dose_response(results, metric, alpha=alpha)

@@ -43,6 +43,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What the runs of one group say for planning."""
 
     key: GroupKey
+    runs: int
+    """Seeds that were run."""
     n: int
     """Scored seeds with a value of the metric."""
     mean: float | None
@@ -89,6 +91,7 @@ def measure(runs: Iterable[Run], metric: str) -> list[Measured]:
         found.append(
             Measured(
                 key=key,
+                runs=len(kept),
                 n=len(values),
                 mean=None if interval is None else interval.mean,
                 sd=None if interval is None else interval.sd,

@@ -39,6 +39,8 @@ class Plot(NamedTuple):
 
     of: str
     chart: Chart
+    left_out: int
+    """Runs that are not in it, because they are not scored or have no value."""
 
 
 def plots(
@@ -72,18 +74,26 @@ def plots(
         If a directory is damaged.
     """
     if figure == "episode":
-        found = [Plot(f"{run.path.parent.name}/{run.path.name}", episode_chart(run)) for run in runs]
+        found = [Plot(f"{run.path.parent.name}/{run.path.name}", episode_chart(run), 0) for run in runs]
     elif figure == "dose":
         suite = suite_of_runs(runs, name="runs")
         families = dose_families(suite)
-        found = [Plot(suite.groups[one.doses[-1][1]].key.title, dose_chart(one.response)) for one in families]
+        found = [
+            Plot(suite.groups[one.doses[-1][1]].key.title, dose_chart(one.response), one.response.missing)
+            for one in families
+        ]
     else:
         others = _groups(against, limits)
         drawn = ((key, _charts(figure, key, seeds, others, limits)) for key, seeds in _groups(runs, limits).items())
-        found = [Plot(key.title, chart) for key, charts in drawn for chart in charts if chart is not None]
+        found = [
+            Plot(key.title, chart, sum(not seed.is_scored for seed in seeds))
+            for key, charts in drawn
+            for chart, seeds in charts
+            if chart is not None
+        ]
     if not found:
         raise UsageError(f"no figure {figure} can be drawn of these runs: {_NEEDS[figure]}")
-    return [Plot(one.of, _titled(one)) for one in found]
+    return [one._replace(chart=_titled(one)) for one in found]
 
 
 _NEEDS: Final[Mapping[Figure, str]] = {
@@ -91,7 +101,7 @@ _NEEDS: Final[Mapping[Figure, str]] = {
     "curves": "no group has a scored run",
     "metric": "no group has a scored run with a value of these metrics",
     "survival": "no group has a scored run",
-    "dose": "no two groups differ in the intensity of their pressure alone",
+    "dose": "no two groups differ in the intensity of their pressure alone, with a scored run at each intensity",
     "comparison": "no scenario and condition has scored runs on both sides",
     "twins": "no scenario, agent and seed has a scored run on both sides",
 }
@@ -107,17 +117,18 @@ def _charts(
     seeds: Sequence[SeedView],
     others: Mapping[GroupKey, Sequence[SeedView]],
     limits: Mapping[str, float | bool],
-) -> list[Chart | None]:
+) -> list[tuple[Chart | None, Sequence[SeedView]]]:
+    """Return the charts of a group, each with the seeds that it is of."""
     if figure == "curves":
-        return [curves_chart(seeds)]
+        return [(curves_chart(seeds), seeds)]
     if figure == "survival":
-        return [survival_chart(seeds)]
+        return [(survival_chart(seeds), seeds)]
     if figure == "metric":
-        return [metric_chart(seeds, Limit(name, value)) for name, value in limits.items()]
+        return [(metric_chart(seeds, Limit(name, value)), seeds) for name, value in limits.items()]
     if figure == "twins":
-        return [twin_chart(seeds, one) for other, one in others.items() if _is_twin(key, other)]
+        return [(twin_chart(seeds, one), [*seeds, *one]) for other, one in others.items() if _is_twin(key, other)]
     return [
-        comparison_chart(one, seeds, names=_names(key, other))
+        (comparison_chart(one, seeds, names=_names(key, other)), [*seeds, *one])
         for other, one in others.items()
         if (key.scenario, key.condition) == (other.scenario, other.condition)
     ]

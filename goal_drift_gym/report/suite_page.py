@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from goal_drift_gym.core.errors import RunRecordError
+from goal_drift_gym.core.printable import counted
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.limits import Limit
 from goal_drift_gym.eval.twins import difference
@@ -193,11 +194,14 @@ def _told_apart(rows: Sequence[IndexRow], suite: Suite) -> list[IndexRow]:
 def _family_view(family: DoseFamily) -> FamilyView:
     response = family.response
     slope = response.slope
-    tested = "no test, because nothing varies" if response.p_falling is None else f"p {response.p_falling:.3g}"
+    untested = "no test, because nothing varies" if response.valid else "no test, because too many runs are missing"
+    tested = untested if response.p_falling is None else f"p {response.p_falling:.3g}"
     between = bounds(slope.lower, slope.upper)
+    of = sum(point.runs for point in response.points)
+    lacking = f" {response.missing} of {counted(of, 'run')} have no value and are left out." if response.missing else ""
     return FamilyView(
         told=f"{response.metric} changes by {slope.mean:+.3g} a unit of intensity {between} ({tested} that it does "
-        f"not fall).",
+        f"not fall).{lacking}",
         chart=figures.dose_chart(response),
         pages=[(dose, _page_of(place)) for dose, place in family.doses],
     )
@@ -284,9 +288,9 @@ def _twins(group: SuiteGroup, once: Sequence[SeedView]) -> dict[str, Any] | None
 
 
 def _seed_rows(seeds: Sequence[SeedView], once: Sequence[SeedView], links: _Links) -> Iterator[dict[str, Any]]:
-    counted = {id(seed) for seed in once}
+    counting_ones = {id(seed) for seed in once}
     for seed in seeds:
-        counts = id(seed) in counted
+        counts = id(seed) in counting_ones
         limits = ", ".join(seed.crossed) if seed.crossed else "kept" if seed.is_scored else "not scored"
         yield {
             "seed": seed.seed,

@@ -16,7 +16,7 @@ import msgspec
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.scripts.arguments import add_limits, comma_list, parse_limits
-from goal_drift_gym.scripts.output import Progress, add_format, as_csv, as_json, say, table
+from goal_drift_gym.scripts.output import Progress, add_format, as_csv, as_json, note, say, table
 
 if TYPE_CHECKING:
     from goal_drift_gym.calibrating import Calibration, Rates
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.description = (
         "Run the reference agents and judge disjoint groups of their seeds. Cells are FAIL/PASS in percent of the "
-        "groups, the rest is INCONCLUSIVE. Where the goal is kept, FAIL is the rate of false alarms; where it is left, "
-        "FAIL is the power."
+        "groups, the rest is INCONCLUSIVE; a third number is INVALID. Where the goal is kept, FAIL is the rate of "
+        "false alarms; where it is left, FAIL is the power. Exits with 3 when a run was not scored."
     )
     parser.add_argument("scenario", metavar="SCENARIO", help="as for run")
     parser.add_argument("--condition", action="append", metavar="NAME|FILE", help="as for run (default: all)")
@@ -100,7 +100,20 @@ def run(args: argparse.Namespace) -> int:
                 say(printable(f"| {' | '.join(line)} |"))
         else:
             table(columns, rows)
-    return 0
+    return 3 if _note_unscored(found) else 0
+
+
+def _note_unscored(found: Sequence[Calibration]) -> bool:
+    """Say which agents had runs that could not be scored, and return whether one had that is not meant to."""
+    from goal_drift_gym.sweep import FAILS_ON_PURPOSE
+
+    lacking = [one for one in found if one.unscored and one.share == 1.0 and one.agent not in FAILS_ON_PURPOSE]
+    for one in lacking:
+        named = ", ".join(f"{count} {status}" for status, count in sorted(one.unscored.items()))
+        count = sum(one.unscored.values())
+        where = f"scenario {one.scenario}, condition {one.condition}, agent {one.agent}"
+        note(f"{where}: {count} of {counted(one.runs, 'run')} could not be scored ({named})")
+    return bool(lacking)
 
 
 def _looks(text: str) -> list[int]:
@@ -133,7 +146,7 @@ def _wide(found: Sequence[Calibration]) -> tuple[list[str], list[list[str]]]:
 
 
 def _cell(rates: Rates) -> str:
-    return f"{100 * rates.fail:.0f}/{100 * rates.passed:.0f}"
+    return f"{100 * rates.fail:.0f}/{100 * rates.passed:.0f}" + (f"/{100 * rates.invalid:.0f}" if rates.invalid else "")
 
 
 def _long(found: Sequence[Calibration]) -> tuple[list[str], list[list[object]]]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.scripts.arguments import runs_at
 from goal_drift_gym.scripts.output import add_format, as_json, note, say, table
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.description = (
         "Say how many seeds are needed to see a change, what a number of seeds can and cannot show, and what looking "
-        "early costs."
+        "early costs. Exits with 3 when a run that it measures has no value of the metric."
     )
     spread = parser.add_mutually_exclusive_group()
     spread.add_argument(
@@ -88,13 +89,15 @@ def run(args: argparse.Namespace) -> int:
     counts = sorted({*_SEEDS, *([args.seeds] if args.seeds is not None else [])})
     showing = what_seeds_show(counts, wanted=args.power, alpha=args.alpha, limits=args.family, p_max=args.p_max)
     rows: list[tuple[Measured | None, float, Plan]] = []
-    for measured, sd in _spreads(args):
+    groups = _measured(args)
+    for measured, sd in _spreads(args, groups):
         plan = plan_seeds(
             distance, sd, wanted=args.power, alpha=args.alpha, limits=args.family, p_max=args.p_max, looks=looks
         )
         rows.append((measured, sd, plan))
     if not rows:
         raise UsageError(f"no group of {args.source!r} has a spread of {args.metric} to plan with; give --sd")
+    code = 3 if any(group.n < group.runs for group in groups) else 0
     if args.format == "json":
         as_json(
             {
@@ -105,12 +108,12 @@ def run(args: argparse.Namespace) -> int:
                 "what_seeds_show": [[_shown(one, sd) for one in showing] for _, sd, _ in rows],
             }
         )
-        return 0
+        return code
     for place, (measured, sd, plan) in enumerate(rows):
         if place:
             say()
         _print(args, limit, measured, sd, plan, showing)
-    return 0
+    return code
 
 
 def _distance(args: argparse.Namespace) -> tuple[float, float]:
@@ -130,13 +133,20 @@ def _distance(args: argparse.Namespace) -> tuple[float, float]:
     return float(limit), distance
 
 
-def _spreads(args: argparse.Namespace) -> list[tuple[Measured | None, float]]:
+def _measured(args: argparse.Namespace) -> list[Measured]:
     from goal_drift_gym.planning import measure
 
+    return [] if args.source is None else measure(runs_at([args.source]), args.metric)
+
+
+def _spreads(args: argparse.Namespace, groups: Sequence[Measured]) -> list[tuple[Measured | None, float]]:
     if args.source is None:
         return [(None, _DEFAULT_SD if args.sd is None else args.sd)]
     found: list[tuple[Measured | None, float]] = []
-    for group in measure(runs_at([args.source]), args.metric):
+    for group in groups:
+        if group.n < group.runs:
+            left_out = f"{group.runs - group.n} of {counted(group.runs, 'seed')} have no value of {args.metric}"
+            note(f"{group.key.title}: {left_out} and are left out")
         if group.sd is None or group.sd < 1e-9:
             why = "does not vary over its seeds" if group.sd is not None else "has fewer than two values"
             note(f"{group.key.title}: {args.metric} {why}, so nothing can be planned from it; --sd assumes a spread")
@@ -149,7 +159,7 @@ def _print(
     args: argparse.Namespace, limit: float, measured: Measured | None, sd: float, plan: Plan, showing: list[Showing]
 ) -> None:
     if measured is not None:
-        say(f"{printable(measured.key.title)}: {args.metric} has mean {measured.mean:.3g} over {measured.n} seeds")
+        say(f"{printable(measured.key.title)}: {args.metric} has mean {measured.mean:.3g} over {_seeds(measured)}")
     kind = "assumed" if measured is None else "measured"
     say(f"metric {printable(args.metric)}, limit {limit:g}, {kind} sd over seeds {sd:.3g}")
     needed = "more than 10,000" if plan.seeds is None else str(plan.seeds)
@@ -169,6 +179,10 @@ def _print(
         mean = None if reach is None else (limit - reach if args.change < limit else limit + reach)
         rows.append([one.seeds, "never" if mean is None else f"{mean:.3f}", f"{one.rate_bound:.0%}", one.can_pass])
     table(columns, rows)
+
+
+def _seeds(measured: Measured) -> str:
+    return f"{measured.n} seeds" if measured.n == measured.runs else f"{measured.n} of {measured.runs} seeds"
 
 
 def _cost(measured: Measured | None, plan: Plan) -> str:
@@ -203,6 +217,7 @@ def _plain(measured: Measured | None, sd: float, plan: Plan) -> dict[str, Any]:
         }
     return {
         "group": None if measured is None else msgspec.to_builtins(measured.key),
+        "measured": None if measured is None else {"seeds": measured.runs, "with_value": measured.n},
         "sd": sd,
         **{key: value for key, value in msgspec.to_builtins(plan).items() if key != "sd"},
         "cost": cost,

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goal_drift_gym.core.errors import UsageError
-from goal_drift_gym.core.printable import printable
+from goal_drift_gym.core.printable import counted, printable
 from goal_drift_gym.core.rundir import is_run_directory
 from goal_drift_gym.scripts.arguments import add_limits, add_runs, comma_list, parse_limits, runs_at
-from goal_drift_gym.scripts.output import one_of, say
+from goal_drift_gym.scripts.output import note, one_of, say
 
 if TYPE_CHECKING:
     from goal_drift_gym.report.image import Kind
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "mean and its interval. metric: each seed's value beside the limit. survival: when the seeds first pass below "
         "0 for good. dose: a metric over the intensity of the pressure. comparison: a group's mean beside that of its "
         "counterpart in --against. twins: the difference to the same seeds in --against, which were run without the "
-        "pressure. The same runs give the same bytes."
+        "pressure. The same runs give the same bytes. Exits with 3 when a run is left out because it is not scored."
     )
     add_runs(parser)
     parser.add_argument(
@@ -78,7 +78,10 @@ def run(args: argparse.Namespace) -> int:
             # Numbered: a name that somebody gave an agent or a condition is no name for a file.
             path = write_whole(Path(args.out) / f"{figure}-{number}.{kind}", drawn)
             say(printable(f"{path}: {plot.of}"))
-    return 0
+    lacking = {plot.of: plot.left_out for plot in found if plot.left_out}
+    for of, count in lacking.items():
+        note(f"{of}: {counted(count, 'run')} without a score left out")
+    return 3 if lacking else 0
 
 
 def _default(args: argparse.Namespace) -> Figure:

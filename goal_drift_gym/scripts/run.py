@@ -20,6 +20,7 @@ from goal_drift_gym.scripts.budgets import add_budget, asked_budget, not_run_as_
 from goal_drift_gym.scripts.groups import print_groups
 from goal_drift_gym.scripts.output import Progress, add_format, as_json, note, say
 from goal_drift_gym.scripts.tapes import add_tapes, finish_session, taped
+from goal_drift_gym.scripts.unscored import note_unscored
 
 if TYPE_CHECKING:
     from goal_drift_gym.sessions import Session
@@ -159,22 +160,8 @@ def _finish(sweep: Sweep, jobs: Sequence[Job], args: argparse.Namespace) -> int:
     if any(done.usage for done in sweep.errors):
         return 2
     broken = sweep.errors or sweep.not_run
-    return 1 if drifted else 3 if broken or _incomplete(sweep, args.fail_on_drift) else 0
-
-
-def _incomplete(sweep: Sweep, limits_count: bool) -> bool:
-    from goal_drift_gym.sweep import FAILS_ON_PURPOSE
-    from goal_drift_gym.tables import run_row
-
-    incomplete = [
-        row
-        for row in map(run_row, sweep.runs)
-        if row.agent not in FAILS_ON_PURPOSE and (row.status != "scored" or (limits_count and row.undecided))
-    ]
-    for row in incomplete:
-        why = f"ended as {row.outcome}" if row.status != "scored" else f"does not say about {', '.join(row.undecided)}"
-        note(f"{row.path} {why}" + (" (dead)" if row.status == "dead" else ""))
-    return bool(incomplete)
+    incomplete = note_unscored(sweep.runs, limits_count=args.fail_on_drift)
+    return 1 if drifted else 3 if broken or incomplete else 0
 
 
 def _print_json(sweep: Sweep, jobs: Sequence[Job]) -> None:

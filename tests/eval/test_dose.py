@@ -57,3 +57,30 @@ def test_too_little_for_a_line_is_refused(runs):
 def test_metric_without_a_mean_is_refused():
     with pytest.raises(UsageError, match="seed by seed"):
         dose_response({0.0: at([1.0, 1.0]), 1.0: at([1.0, 1.0])}, "violations.count")
+
+
+def failed(*seeds):
+    return [SeedResult(seed=seed, status="agent_error") for seed in seeds]
+
+
+def test_a_seed_that_lacks_a_value_somewhere_is_in_no_slope_and_is_named():
+    runs = {0.0: at([1.0, 0.9, 0.8, 0.9, 1.0]), 1.0: [*at([0.4, 0.5, 0.3, 0.4]), *failed(4)]}
+
+    found = dose_response(runs, "mean")
+
+    assert (found.method, found.slope.n, found.missing, found.valid) == ("per_seed", 4, 1, True)
+    assert [(point.runs, point.missing) for point in found.points] == [(5, {}), (5, {4: "agent_error"})]
+    assert found.p_falling is not None
+
+
+def test_a_value_that_is_undefined_is_missing_too():
+    found = dose_response({0.0: at([1.0, 0.9, None]), 1.0: at([0.4, 0.5, 0.3])}, "mean")
+
+    assert found.points[0].missing == {2: "undefined"}
+
+
+def test_too_many_missing_runs_show_nothing():
+    found = dose_response({0.0: at([1.0, 0.9, 0.8]), 1.0: [*at([0.4, 0.5]), *failed(2)]}, "mean")
+
+    assert not found.valid
+    assert (found.slope.lower, found.slope.upper, found.p_falling) == (None, None, None)

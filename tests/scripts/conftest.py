@@ -50,6 +50,19 @@ def noisy(turn):
     turn.submit("\\x1b[31mtool", {"a\\nb": "\\r"})
 
 
+class Fragile:
+    """Keeps its goal, but for the seeds from `FAILS_FROM` on, in which the first message is too much for it."""
+
+    def reset(self, *, seed):
+        self.fails = seed >= int(os.environ["FAILS_FROM"])
+
+    def __call__(self, turn):
+        if self.fails and turn.observation.messages:
+            raise ValueError("too much")
+        for action in turn.policy("reference"):
+            turn.perform(action)
+
+
 class Broken:
     def __init__(self):
         raise ValueError("no key")

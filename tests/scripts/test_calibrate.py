@@ -109,3 +109,14 @@ def test_the_published_table_has_no_false_alarm():
 
     assert kept
     assert all(cell.startswith("0/") for row in kept for cell in row[4:] if "/" in cell)
+
+
+def test_runs_that_were_not_scored_are_said(cli, monkeypatch):
+    monkeypatch.setenv("FAILS_FROM", "7")
+    words = ("release_manager", "--condition", "adversarial_jit", "--agents", "cli_agents:Fragile", "--seeds", 10)
+
+    answer = cli("calibrate", *words, "--looks", "5,10")
+
+    assert answer.code == 3
+    assert "0/0/50" in answer.out
+    assert "agent cli_agents:Fragile: 3 of 10 runs could not be scored (3 agent_error)" in answer.err

@@ -38,3 +38,39 @@ def test_what_cannot_be_dosed_is_refused(cli, words, said):
 
     assert answer.code == 2
     assert said in answer.err
+
+
+FRAGILE = ("dose", "release_manager", "--agent", "cli_agents:Fragile", "--intensities", "0,1", "--set", "steps=64")
+
+
+def test_runs_that_were_not_scored_are_named_and_the_answer_is_incomplete(cli, monkeypatch):
+    monkeypatch.setenv("FAILS_FROM", "1")
+    answer = cli(*FRAGILE, "--seeds", 5)
+
+    assert answer.code == 3
+    assert [line.split() for line in answer.out.splitlines()[2:4]] == [
+        ["0.0000", "5/5", "+1.0000", "+1.0000", "+1.0000"],
+        ["1.0000", "1/5", "+1.0000", "-", "-"],
+    ]
+    assert "incomplete: 4 of 10 runs have no value of mean" in answer.out
+    assert "interval - to -, pooled; p that it does not fall: not tested, too many runs are missing" in answer.out
+    assert answer.err.count("ended as agent_error") == 4
+
+
+def test_a_run_that_was_not_scored_among_many_leaves_the_other_seeds_matched(cli, monkeypatch):
+    monkeypatch.setenv("FAILS_FROM", "4")
+    answer = cli(*FRAGILE, "--seeds", 5, "--format", "json")
+
+    assert answer.code == 3
+    assert (answer.json["method"], answer.json["slope"]["n"], answer.json["valid"]) == ("per_seed", 4, True)
+    assert [point["missing"] for point in answer.json["points"]] == [{}, {"4": "agent_error"}]
+
+
+def test_an_intensity_without_any_scored_run_is_incomplete_and_no_wrong_usage(cli, monkeypatch):
+    monkeypatch.setenv("FAILS_FROM", "0")
+    answer = cli(*FRAGILE, "--seeds", 2)
+
+    assert answer.code == 3
+    assert answer.out == ""
+    assert "needs values at two or more intensities" in answer.err
+    assert answer.err.count("ended as agent_error") == 2

@@ -102,3 +102,13 @@ def test_wrong_usage_is_said(cli, words, said):
 
     assert answer.code == 2
     assert said in answer.err
+
+
+def test_seeds_without_a_value_are_said_and_not_left_out_in_silence(cli, monkeypatch):
+    monkeypatch.setenv("FAILS_FROM", "4")
+    cli("run", "release_manager", "--condition", "adversarial_jit", "--agent", "pressure_prone", "--seeds", 4)
+    cli("run", "release_manager", "--condition", "adversarial_jit", "--agent", "cli_agents:Fragile", "--seeds", "2-5")
+
+    answer = cli("plan", "--from", "runs", "--change", -1)
+    assert answer.code == 3
+    assert "agent cli_agents:Fragile: 2 of 4 seeds have no value of total_change and are left out" in answer.err

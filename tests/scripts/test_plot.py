@@ -123,3 +123,34 @@ def test_a_name_with_a_newline_has_no_line_of_its_own(here: Path, capsys: pytest
     (line,) = capsys.readouterr().out.splitlines()
     assert "so\\nno run drifted" in line
     assert "so\\nno run drifted" in next((here / "artifacts" / "figures").iterdir()).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("figure", ["curves", "metric", "survival", "comparison", "dose"])
+def test_runs_that_are_left_out_are_said_beside_the_figure_and_in_it(
+    here: Path, capsys: pytest.CaptureFixture[str], figure: str
+) -> None:
+    whole = Experiment.of("release_manager", "adversarial_jit", {"steps": 24})
+    for dose in (0.5, 1.0):
+        experiment = Experiment(whole.entry, dosed(whole.condition, dose))
+        for seed, agent in enumerate(("reference", "reference", "noop")):
+            run_episode(experiment, _Named(agent_factory(agent)(), fails=seed == 2), seed=seed, runs_dir=here / "runs")
+    words = ["--against", "runs"] if figure == "comparison" else []
+
+    assert main(["plot", "runs", "--figure", figure, *words]) == 3
+    said = capsys.readouterr()
+    assert "without a score left out" in said.err
+    drawn = next((here / "artifacts" / "figures").iterdir()).read_text(encoding="utf-8")
+    assert "without a value" in drawn if figure == "dose" else "not scored" in drawn
+
+
+class _Named:
+    """One agent for the figures, which fails where it is told to."""
+
+    def __init__(self, agent: object, *, fails: bool) -> None:
+        self._agent = agent
+        self._fails = fails
+
+    def __call__(self, turn: object) -> object:
+        if self._fails:
+            raise ValueError("no")
+        return self._agent(turn)  # type: ignore[operator]

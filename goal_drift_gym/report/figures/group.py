@@ -67,8 +67,8 @@ def curves_chart(seeds: Sequence[SeedView], *, alpha: float = ALPHA) -> Chart | 
     else:
         lines = [_seed_line(curve, beyond=bool(seed.crossed)) for seed, curve in zip(shown, curves, strict=True)]
     return Chart(
-        title=_curves_title(len(shown), len(drifted), span),
-        says=f"{counted(len(shown), 'seed')}, {len(drifted)} beyond a limit. {_mean_said(mean)}",
+        title=_curves_title(len(shown), len(drifted), span) + _unscored(seeds),
+        says=f"{counted(len(shown), 'seed')}, {len(drifted)} beyond a limit{_unscored(seeds)}. {_mean_said(mean)}",
         x=_steps(shown),
         y=_score(),
         bands=[*bands, *mean_bands(mean, "mean", f"{_percent(alpha)} interval of the mean", scale=_SCORES)],
@@ -97,6 +97,7 @@ def metric_chart(seeds: Sequence[SeedView], limit: Limit, *, links: bool = False
     low, high = (-0.5, 1.5) if flag else _reach([value for value, _ in known], float(limit.value))
     beyond = sum(not limit.allows(bool(value) if flag else value) for value, _ in known)
     lacking = f", {len(shown) - len(known)} {_lacking(limit)}" if len(known) < len(shown) else ""
+    lacking += _unscored(seeds)
     told = counted(len(known), "seed")
     common: dict[str, Any] = {
         "title": f"{limit.name}: {beyond} of {len(known)} seeds beyond the limit{lacking}",
@@ -129,8 +130,9 @@ def survival_chart(seeds: Sequence[SeedView]) -> Chart | None:
     points = [(0.0, 1.0), *zip(curve.times, curve.survival, strict=True), (end, curve.at(end))]
     told = counted(curve.runs, "seed")
     return Chart(
-        title=f"First sustained pass: {curve.passed} of {told} passed",
-        says=f"{curve.at(end):.0%} of {told} never fall below the threshold for three steps in a row.",
+        title=f"First sustained pass: {curve.passed} of {told} passed{_unscored(seeds)}",
+        says=f"{curve.at(end):.0%} of {told} never fall below the threshold for three steps in a row"
+        f"{_unscored(seeds)}.",
         x=Axis(label="step", low=0.0, high=end),
         y=Axis(label="not passed", low=0.0, high=1.0, ticks=[(0.0, "0"), (0.5, "0.5"), (1.0, "1")]),
         lines=[Line(name="share of seeds that have not passed", role="agent", stairs=True, points=[*points])],
@@ -143,13 +145,20 @@ def dose_chart(response: DoseResponse) -> Chart:
     known = ((point.interval.mean, point.interval.lower, point.interval.upper) for point in points)
     bounds = [bound for bounds in known for bound in bounds if bound is not None]
     dots = [
-        Dot(x=point.x, y=point.interval.mean, says=f"intensity {point.x:g}: {point.interval.mean:+.3f}")
-        for point in points
+        Dot(
+            x=point.dose,
+            y=point.interval.mean,
+            says=f"intensity {point.dose:g}: {point.interval.mean:+.3f}"
+            + (f", {point.interval.n} of {counted(point.runs, 'run')}" if point.missing else ""),
+        )
+        for point in response.points
     ]
+    of = sum(point.runs for point in response.points)
+    lacking = f", {response.missing} of {counted(of, 'run')} without a value" if response.missing else ""
     low, high = _reach(bounds, 0.0)
     return Chart(
-        title=f"{response.metric} by intensity of the pressure",
-        says=f"{response.metric} changes by {response.slope.mean:+.3f} a unit of intensity.",
+        title=f"{response.metric} by intensity of the pressure{lacking}",
+        says=f"{response.metric} changes by {response.slope.mean:+.3f} a unit of intensity{lacking}.",
         x=Axis(label="intensity of the pressure", low=0.0, high=1.0),
         y=Axis(label=response.metric, low=low, high=high),
         bands=mean_bands(points, "mean", f"{_percent(ALPHA)} interval", scale=(low, high)),
@@ -175,9 +184,11 @@ def twin_chart(seeds: Sequence[SeedView], twins: Sequence[SeedView], *, alpha: f
     curves = [differences(seed, twin, span) for seed, twin in pairs]
     mean = mean_curve(curves, alpha)
     many = len(curves) > MOST_LINES
+    asked = {seed.seed for seed in seeds} & {twin.seed for twin in twins}
+    lacking = f", {len(asked) - len(pairs)} not scored" if len(asked) > len(pairs) else ""
     return Chart(
-        title=f"Score with the pressure minus without, {len(pairs)} pairs",
-        says=f"Differences of {len(pairs)} pairs of twins. {_mean_said(mean)}",
+        title=f"Score with the pressure minus without, {len(pairs)} pairs{lacking}",
+        says=f"Differences of {len(pairs)} pairs of twins{lacking}. {_mean_said(mean)}",
         x=_steps([seed for seed, _ in pairs]),
         y=Axis(label="difference", low=_DIFFERENCES[0], high=_DIFFERENCES[1]),
         bands=[
@@ -215,7 +226,7 @@ def comparison_chart(
     if not any(mean for _, _, mean in means):
         return None
     return Chart(
-        title=f"Mean score of {' and '.join(printable(name) for name in names)}",
+        title=f"Mean score of {' and '.join(printable(name) for name in names)}{_unscored([*before, *after])}",
         says=" ".join(f"{name}: {_mean_said(mean)}" for _, name, mean in means),
         x=_steps(together),
         y=_score(),
@@ -226,6 +237,12 @@ def comparison_chart(
         ],
         lines=[line for role, name, mean in means for line in mean_lines(mean, role, name)],
     )
+
+
+def _unscored(seeds: Sequence[SeedView]) -> str:
+    """Return how many seeds are left out of a chart because they are not scored; empty where none is."""
+    count = len(seeds) - len(scored(seeds))
+    return f", {count} not scored" if count else ""
 
 
 def _seed_line(curve: Series, *, beyond: bool) -> Line:
