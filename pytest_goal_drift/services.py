@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -201,7 +202,8 @@ class Services:
         if factory is None:
             return None
         lent = None if self.side_by_side is None else self.side_by_side.lent(item)
-        self._made = [factory() if lent is None else lent]
+        with _no_way_out():
+            self._made = [factory() if lent is None else lent]
         return self._made[0]
 
     def another(self, agent: Agent) -> Agent:
@@ -212,14 +214,16 @@ class Services:
         """
         factory = self.agent_factory()
         if factory is not None and self.made(agent):
-            self._made.append(factory())
+            with _no_way_out():
+                self._made.append(factory())
             return self._made[-1]
         if not hasattr(agent, "for_episode"):
             return agent
         from goal_drift_gym.agents.copies import copies_of
 
         copies = copies_of(agent)
-        return agent if copies is None else copies()
+        with _no_way_out():
+            return agent if copies is None else copies()
 
     def made(self, agent: Agent) -> bool:
         """Return whether an agent is of `--drift-agent`."""
@@ -287,10 +291,12 @@ class Services:
             If a limit of the session is spent.
         """
         if self.settings.replay is not None:
-            return self._replay(self.settings.replay, experiment, agent, place)
+            with _no_way_out():
+                return self._replay(self.settings.replay, experiment, agent, place)
         from pytest_goal_drift.going_on import hold
 
-        return hold(self, experiment, agent, place, limits=self._limits()).keep()
+        with _no_way_out():
+            return hold(self, experiment, agent, place, limits=self._limits()).keep()
 
     def hold(
         self, experiment: Experiment, agent: Agent, place: Place, cohort: Cohort, *, own_loop: bool
@@ -298,7 +304,8 @@ class Services:
         """Run one episode beside others, and leave the end of its run open."""
         from pytest_goal_drift.going_on import hold
 
-        return hold(self, experiment, agent, place, limits=self._limits(), cohort=cohort, own_loop=own_loop)
+        with _no_way_out():
+            return hold(self, experiment, agent, place, limits=self._limits(), cohort=cohort, own_loop=own_loop)
 
     def _limits(self) -> Limits | None:
         from goal_drift_gym.core.engine import Limits
@@ -352,6 +359,21 @@ class Services:
             if (home / file).is_file():
                 return str(home / file) + (f":{name}" if colon else "")
         return reference
+
+
+@contextmanager
+def _no_way_out() -> Generator[None]:
+    """Make an error of what an agent raises so that pytest would not hold the test against it.
+
+    `pytest.fail`, which is how time limits of a test are kept, and whatever else ends a test or session, goes on.
+    """
+    try:
+        yield
+    except (pytest.skip.Exception, pytest.xfail.Exception) as error:
+        from goal_drift_gym.core.errors import AgentError
+
+        name = "xfail" if isinstance(error, pytest.xfail.Exception) else "skip"
+        raise AgentError(f"the agent called pytest.{name}, which is not for it to say: {error}") from error
 
 
 def services_of(config: pytest.Config) -> Services:
