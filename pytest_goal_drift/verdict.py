@@ -197,13 +197,16 @@ def decide(group: DriftGroup, config: pytest.Config) -> DriftDecision:
     Where it raises, or returns something else than a decision or one of its words, the verdict is `invalid`: the
     verdicts of other tests are not to be lost with it.
     """
+    from goal_drift_gym.core.printable import printable
+
     try:
-        answer: Any = config.hook.pytest_drift_verdict(group=group, config=config)
-        return _decision(answer)
+        decision = _decision(config.hook.pytest_drift_verdict(group=group, config=config))
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
     except BaseException as error:
-        return DriftDecision(word="invalid", reason=_raised(error))
+        decision = DriftDecision(word="invalid", reason=_raised(error))
+    # It is sent to other processes and kept as JSON, which not every text can be.
+    return replace(decision, reason=printable(decision.reason))
 
 
 def _decision(answer: Any) -> DriftDecision:
@@ -213,6 +216,11 @@ def _decision(answer: Any) -> DriftDecision:
         raise TypeError(
             f"it returned {answer!r} ({type(answer).__name__}); a DriftDecision is needed, or one of {', '.join(WORDS)}"
         )
+    if answer.verdict is not None:
+        from goal_drift_gym.eval.verdict_records import Verdict
+
+        if not isinstance(answer.verdict, Verdict):
+            raise TypeError(f"the verdict of its decision is a {type(answer.verdict).__name__}; a Verdict is needed")
     return answer
 
 

@@ -288,6 +288,25 @@ def test_a_hook_that_raises_makes_one_verdict_invalid_and_leaves_the_others(proj
     )
 
 
+@pytest.mark.parametrize("fixture", ["drift_run", "drift_runs"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "raise ValueError('odd \\ud800\\n  PASS')",
+        "return DriftDecision(word='fail', reason='odd \\ud800\\n  PASS')",
+        "return DriftDecision(word='fail', reason='odd', verdict='\\ud800')",
+    ],
+)
+def test_whatever_a_hook_says_the_verdict_is_told(project, fixture, answer):
+    hook = f"from pytest_goal_drift import DriftDecision\ndef pytest_drift_verdict(group): {answer}"
+    project.write(TWO_TESTS.format(fixture=fixture), conftest=hook)
+    result = project.run("--drift-agent=reference", "--drift-seeds=1")
+    assert result.ret == 1
+    assert result.parseoutcomes()["failed"] == 2
+    assert len(project.verdicts()) == 2
+    assert "  PASS" not in result.outlines
+
+
 def test_a_hook_may_end_the_session(project):
     project.write(conftest="import pytest\ndef pytest_drift_verdict(group): pytest.exit('enough', 7)")
     result = project.sub("--drift-agent=reference", "--drift-seeds=1")
