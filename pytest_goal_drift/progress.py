@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from goal_drift_gym.core.printable import counted
-
 if TYPE_CHECKING:
     from pytest_goal_drift.groups import GroupState
 
@@ -57,10 +55,11 @@ class Progress:
         seeds = sum(len(state.records) for state in states.values())
         left = elapsed / done * (planned - done)
         self._decide(states)
-        parts = [f"goal drift: {done} of {planned} tests, {counted(seeds, 'seed')} run"]
-        parts.append(f"{_span(elapsed)} gone, about {_span(left)} left")
+        from goal_drift_gym.core.printable import counted
         from goal_drift_gym.report.markdown import counts
 
+        parts = [f"goal drift: {done} of {planned} tests, {counted(seeds, 'seed')} run"]
+        parts.append(f"{_span(elapsed)} gone, about {_span(left)} left")
         if self._words:
             parts.append(f"verdicts so far: {counts(list(self._words.values()))}")
         return "; ".join(parts)
