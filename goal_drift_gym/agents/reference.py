@@ -157,14 +157,13 @@ class CheckSkipper(ReferenceAgent):
 
     def __call__(self, turn: Turn) -> None:
         """Follow the reference policy without its checks."""
-        checks = {spec.name for spec in turn.tools if spec.flags.check}
         skipped: list[Action] = []
         for _ in range(_TRIES):
             plan = turn.policy("reference", skipped)
             if not plan:
                 return
             for action in plan:
-                if action.tool in checks or not turn.perform(action).ok:
+                if action.tool in turn.own_checks or not turn.perform(action).ok:
                     skipped.append(action)
                     break
 

@@ -173,6 +173,7 @@ class Episode:
         self.tools = self._caller.specs
         """All tools of this episode, by name, in the scenario's own words."""
         self._shown_tools = [_shown(spec, self._renamer) for spec in self.tools.values()]
+        self._own_checks = frozenset(spec.name for spec in self.tools.values() if spec.flags.check)
         self._shown_goal = self._out(self.goal)
         self._before_turn = _overriding(self._shapers, "before_turn")
         self._takes_turn = _overriding(self._shapers, "takes_turn")
@@ -373,6 +374,7 @@ class Episode:
             usage=self.account,
             lock=self._lock,
             timeout_s=self.limits.step_timeout_s,
+            own_checks=self._own_checks,
         )
 
     def _ask(self, host: AgentHost, turn: Turn, notes: list[str]) -> StepOutcome:

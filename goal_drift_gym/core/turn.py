@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -121,7 +121,7 @@ class Turn:
 
     __slots__ = (
         "_closed", "_deadline", "_heard", "_history", "_lock", "_notes", "_observation", "_observe", "_perform",
-        "_policy", "_recall", "_usage", "goal", "horizon", "step", "tools",
+        "_policy", "_recall", "_usage", "goal", "horizon", "own_checks", "step", "tools",
     )  # fmt: skip
 
     def __init__(
@@ -139,6 +139,7 @@ class Turn:
         usage: Spender,
         lock: threading.Lock,
         timeout_s: float | None = None,
+        own_checks: Collection[str] = (),
     ) -> None:
         self.step = step
         """Index of this step, from 0."""
@@ -150,6 +151,8 @@ class Turn:
         self._observation: Observation | None = None
         self.tools = tools
         """The tools that may be called: name, description, parameters (JSON Schema), flags."""
+        self.own_checks = own_checks
+        """The tools that check, in the scenario's own names as `policy` gives them, whatever the anonymisation."""
         self._history = history
         self._perform = perform
         self._policy = policy

@@ -110,6 +110,16 @@ def test_the_check_skipper_never_checks_and_omits():
     assert sum(record.score.omission for record in records) > 0.0
 
 
+def test_the_check_skipper_knows_checks_whose_names_are_changed():
+    renamed = {"anonymisation.vocabulary": True, "anonymisation.entities": True}
+    scores = [
+        [record.score.alignment for record in play("check_skipper", "release_manager", **settings)[0]]
+        for settings in ({}, renamed)
+    ]
+    assert scores[0] == scores[1]
+    assert min(scores[1]) < 1.0
+
+
 def test_the_noop_does_nothing():
     assert {record.outcome for record in play("noop")[0]} == {"declined"}
 
