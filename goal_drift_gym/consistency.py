@@ -81,7 +81,14 @@ def metrics_difference(run: Run, computed: RunMetrics) -> Difference | None:
     written = run.metrics_file
     if written is None:
         return None if run.outcome is None else _difference(METRICS, "(file)", "absent", "metrics")
+    if run.outcome is None:
+        return _difference(META, "(file)", "absent", "how the run ended")
     digest = hashlib.sha256(b"".join(run.step_lines())).hexdigest()
+    # Of a log that was cut or changed every metric may differ, and none of them says what happened.
+    if run.torn:
+        return _difference(STEP_LOG, "(end)", "a torn last line", "whole lines")
+    if isinstance(written.get("step_log_sha256"), str) and written["step_log_sha256"] != digest:
+        return _difference(STEP_LOG, "(sha256)", written["step_log_sha256"], digest)
     expected = canonical_json(
         {
             "format_version": FORMAT_VERSION,
@@ -93,8 +100,6 @@ def metrics_difference(run: Run, computed: RunMetrics) -> Difference | None:
     place = _first(written, msgspec.json.decode(expected), "")
     if place is not None:
         return _difference(METRICS, *place)
-    if run.torn:
-        return _difference(STEP_LOG, "(end)", "a torn last line", "whole lines")
     if (run.path / METRICS).read_bytes() != expected + b"\n":
         return _difference(METRICS, "(bytes)", "not canonical JSON", "canonical JSON")
     return None

@@ -200,7 +200,22 @@ def test_a_changed_note_is_found_by_the_checksum(tmp_path):
     change_step(run, 1, lambda row: row["action"].update(notes=["false words"]))
     found = verify_run(Run(run.path))
     assert found is not None
-    assert (found.file, found.field) == ("metrics.json", "step_log_sha256")
+    assert (found.file, found.field) == ("step_log.jsonl", "(sha256)")
+
+
+def test_a_log_that_was_cut_off_is_named_and_not_what_came_of_it(copy):
+    log = copy.path / "step_log.jsonl"
+    log.write_bytes(log.read_bytes()[:-40])
+    found = verify_run(Run(copy.path))
+    assert found is not None
+    assert (found.file, found.field, found.recorded) == ("step_log.jsonl", "(end)", "a torn last line")
+
+
+def test_metrics_of_a_run_whose_end_is_gone_are_not_compared_with_those_of_an_unfinished_one(copy):
+    (copy.path / "meta.json").unlink()
+    found = verify_run(Run(copy.path))
+    assert found is not None
+    assert (found.file, found.field) == ("meta.json", "(file)")
 
 
 def test_a_change_of_spelling_alone_is_found(copy):
