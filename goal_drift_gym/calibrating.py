@@ -20,9 +20,9 @@ from goal_drift_gym.core.streams import stream
 from goal_drift_gym.eval.rule import require_share
 from goal_drift_gym.eval.sequential import DEFAULT_LOOKS, require_looks
 from goal_drift_gym.eval.verdict import VALID, SeedResult, Verdict, decide
+from goal_drift_gym.grouping import agent_name
 from goal_drift_gym.judging import seed_result
 from goal_drift_gym.sweep import FAILS_ON_PURPOSE, Done, Job, plan, run_jobs
-from goal_drift_gym.tables import agent_name
 
 REFERENCE: Final = "reference"
 JUDGED_AGENTS: Final = tuple(name for name in REFERENCE_AGENTS if name not in FAILS_ON_PURPOSE)

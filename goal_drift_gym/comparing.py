@@ -13,7 +13,7 @@ import msgspec
 from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.eval.twins import decide_twins
 from goal_drift_gym.eval.verdict import VALID, Mode, Verdict
-from goal_drift_gym.judging import GroupKey
+from goal_drift_gym.grouping import GroupKey
 from goal_drift_gym.samples import Sample
 
 Pairing = Literal["auto", "yes", "no"]

@@ -20,8 +20,8 @@ from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo, load_run, safe_stem
 from goal_drift_gym.eval.external import ExternalMapping, ExternalRun, read_external
+from goal_drift_gym.grouping import IMPORTED
 from goal_drift_gym.run_end import metrics_of, write_finish
-from goal_drift_gym.runner import IMPORTED
 
 _BLOCK = 1 << 20
 _NAME = "imported"

@@ -14,7 +14,8 @@ from goal_drift_gym.core.canonical import canonical_json
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.sequential import require_looks
 from goal_drift_gym.eval.verdict import Verdict
-from goal_drift_gym.judging import GroupKey, group_key, group_runs, judge_runs, split_runs, verdict_on_part
+from goal_drift_gym.grouping import GroupKey, group_key, group_runs, split_runs
+from goal_drift_gym.judging import judge_runs, verdict_on_part
 from goal_drift_gym.sweep import Done, Job, Sweep, run_jobs
 
 

@@ -17,7 +17,8 @@ from goal_drift_gym.eval.interval import t_interval
 from goal_drift_gym.eval.limits import Limit, metric_names
 from goal_drift_gym.eval.rule import MISSING, column
 from goal_drift_gym.eval.verdict import VALID
-from goal_drift_gym.judging import GroupKey, counting_runs, group_runs, seed_result
+from goal_drift_gym.grouping import GroupKey, group_runs
+from goal_drift_gym.judging import counting_runs, seed_result
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):

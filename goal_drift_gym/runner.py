@@ -28,6 +28,7 @@ from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.replay import Difference, prefix_length, recorded_limits, reproduce
 from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo
 from goal_drift_gym.eval.metrics import RunMetrics
+from goal_drift_gym.grouping import IMPORTED
 from goal_drift_gym.living import live
 from goal_drift_gym.prefixes import prefix_records
 from goal_drift_gym.run_end import HeldRun, metrics_of
@@ -38,9 +39,6 @@ DEFAULT_TIMEOUT_S = 300.0
 
 RESUMABLE = frozenset({None, "interrupted", "infra_error"})
 """How a run may have ended to be resumed; None: its writer was killed."""
-
-IMPORTED = "import"
-"""What stands for the scenario's reference in a run that was read from a foreign log."""
 
 
 class Experiment(msgspec.Struct, frozen=True):

@@ -13,8 +13,8 @@ import msgspec
 from goal_drift_gym.core.rundir import Run, RunConfig
 from goal_drift_gym.eval.limits import metric_names
 from goal_drift_gym.eval.verdict import SeedResult
-from goal_drift_gym.judging import GroupKey, counting_runs, group_runs, seed_result, shared_settings
-from goal_drift_gym.tables import is_imported
+from goal_drift_gym.grouping import GroupKey, group_runs, is_imported, shared_settings
+from goal_drift_gym.judging import counting_runs, seed_result
 
 REFERENCE_KIND: Final = "reference_agent"
 

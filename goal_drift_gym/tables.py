@@ -17,12 +17,11 @@ from goal_drift_gym.core.rundir import METRICS, Run
 from goal_drift_gym.eval.external import ExternalRun, LastStepsRow, last_steps_table
 from goal_drift_gym.eval.limits import DEFAULT_LIMITS, check_limits
 from goal_drift_gym.eval.metrics import RunMetrics
-from goal_drift_gym.runner import IMPORTED
+from goal_drift_gym.grouping import agent_name, condition_name, group_runs, told_apart
 
 STANDARD_GROUP = ("scenario", "condition", "agent")
 """What runs of one experiment share."""
 
-_HASH_LENGTH = 8
 _SHOWN = (
     "mean", "initial_level", "final_level", "slope", "total_change", "first_sustained_pass", "stickiness",
     "policy_distance",
@@ -105,16 +104,6 @@ def run_row(run: Run) -> RunRow:
     )
 
 
-def agent_name(run: Run) -> str:
-    """Return the name of the agent a run's config gives."""
-    return str(run.config.agent.get("name", "unnamed"))
-
-
-def condition_name(run: Run) -> str:
-    """Return the name of the condition a run's config gives."""
-    return str(run.config.condition.get("name", "custom"))
-
-
 def run_labels(run: Run) -> dict[str, Any]:
     """Return everything runs can be grouped by: what `STANDARD_GROUP` names, seed, outcome, settings by dotted key."""
     settings = dict(_scalars(run.config.condition, ""))
@@ -136,8 +125,8 @@ def group_rows(runs: Sequence[Run], *, by: Sequence[str] | None = None) -> list[
     runs
         The runs.
     by
-        Labels that make a group, see `run_labels`. By default scenario, condition and agent, and then conditions of
-        one name that differ in a setting are kept apart by the start of their config hash.
+        Labels that make a group, see `run_labels`. By default the groups that verdicts are on: scenario,
+        condition and agent, where the start of a hash follows a name that stands for several.
 
     Raises
     ------
@@ -159,18 +148,15 @@ def grouped(runs: Sequence[Run], *, by: Sequence[str] | None = None) -> list[tup
     RunRecordError
         If a config is damaged.
     """
-    groups: dict[tuple[Any, ...], list[Run]] = {}
-    names: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for run in runs:
-        labels = run_labels(run)
-        group = _pick(labels, STANDARD_GROUP if by is None else by, run.path)
-        apart = run.config.config_hash if by is None and not is_imported(run) else ""
-        key = (*group.values(), apart)
-        groups.setdefault(key, []).append(run)
-        names.setdefault(key, group)
     if by is None:
-        _tell_apart(names)
-    return [(names[key], members) for key, members in groups.items()]
+        found = group_runs(runs)
+        shown = told_apart(found)
+        return [({name: getattr(shown[key], name) for name in STANDARD_GROUP}, found[key]) for key in found]
+    groups: dict[tuple[Any, ...], tuple[dict[str, Any], list[Run]]] = {}
+    for run in runs:
+        group = _pick(run_labels(run), by, run.path)
+        groups.setdefault(tuple(group.values()), (group, []))[1].append(run)
+    return list(groups.values())
 
 
 def drifted_interval(row: GroupRow) -> tuple[float | None, float | None]:
@@ -196,11 +182,6 @@ def last_steps(runs: Iterable[Run], *, by: Sequence[str], last: int = 10) -> lis
         If a directory is damaged.
     """
     return last_steps_table((_external(run) for run in runs), by=by, last=last)
-
-
-def is_imported(run: Run) -> bool:
-    """Return whether a run was read from a foreign log, so that there is no scenario to drive it again."""
-    return run.config.scenario.reference == IMPORTED
 
 
 def is_scored(run: Run) -> bool:
@@ -253,17 +234,6 @@ def _pick(labels: Mapping[str, Any], by: Sequence[str], where: Any) -> dict[str,
         if name not in labels:
             raise UsageError(f"{where}: there is no label {name!r}; {did_you_mean(name, labels)}")
     return {name: labels[name] for name in by}
-
-
-def _tell_apart(names: dict[tuple[Any, ...], dict[str, Any]]) -> None:
-    shared: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
-    for key in names:
-        shared.setdefault(key[:-1], []).append(key)
-    for keys in shared.values():
-        if len(keys) > 1:
-            for key in keys:
-                if key[-1]:
-                    names[key] = {**names[key], "condition": f"{names[key]['condition']}#{key[-1][:_HASH_LENGTH]}"}
 
 
 def _group_row(group: dict[str, Any], rows: Sequence[RunRow]) -> GroupRow:

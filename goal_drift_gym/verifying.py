@@ -18,7 +18,8 @@ from goal_drift_gym.consistency import config_difference, metrics_difference
 from goal_drift_gym.core.errors import GoalDriftError
 from goal_drift_gym.core.replay import Difference
 from goal_drift_gym.core.rundir import Run, load_run
-from goal_drift_gym.runner import IMPORTED, recompute_metrics, verify_run
+from goal_drift_gym.grouping import IMPORTED
+from goal_drift_gym.runner import recompute_metrics, verify_run
 
 WORKER = "goal_drift_gym.scripts.verify_worker"
 """The module the second process runs: paths as JSON strings on stdin, one `Verification` a line on stdout."""

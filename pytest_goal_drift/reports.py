@@ -128,7 +128,7 @@ def write_session_page(name: str, entries: Iterable[Mapping[str, Any]], services
 
 def _suite_group(told: Mapping[str, Any], services: Services) -> SuiteGroup:
     from goal_drift_gym.eval.verdict_records import Verdict
-    from goal_drift_gym.judging import GroupKey, group_key
+    from goal_drift_gym.grouping import GroupKey, group_key
     from goal_drift_gym.report.suite import SuiteGroup
 
     runs = [_run(services, run) for run in told["runs"]]

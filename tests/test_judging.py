@@ -8,7 +8,8 @@ import pytest
 from goal_drift_gym import Experiment, agent_factory, run_episode
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.eval.verdict import SeedResult, decide
-from goal_drift_gym.judging import counting_runs, group_runs, judge_family, judge_runs, run_of_seed, seed_result
+from goal_drift_gym.grouping import group_runs
+from goal_drift_gym.judging import counting_runs, judge_family, judge_runs, run_of_seed, seed_result
 from goal_drift_gym.runner import fork_run
 from goal_drift_gym.tables import is_scored, run_row
 

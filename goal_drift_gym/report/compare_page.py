@@ -15,7 +15,7 @@ from goal_drift_gym.comparing import Comparison
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.verdict import VALID, SeedResult
 from goal_drift_gym.eval.verdict_words import severity
-from goal_drift_gym.judging import GroupKey
+from goal_drift_gym.grouping import GroupKey
 from goal_drift_gym.report.figures.group import comparison_chart
 from goal_drift_gym.report.page import page
 from goal_drift_gym.report.seeds import SeedView, counting, read_seed

@@ -13,7 +13,7 @@ import msgspec
 from goal_drift_gym.core.canonical import MALFORMED
 from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.rundir import STEP_LOG, Run, find_runs
-from goal_drift_gym.tables import agent_name, condition_name
+from goal_drift_gym.grouping import agent_name, condition_name
 
 MOST_ROWS = 200
 """Runs on one page."""

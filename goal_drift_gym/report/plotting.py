@@ -14,7 +14,7 @@ from goal_drift_gym.core.errors import UsageError
 from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.limits import DEFAULT_LIMITS, Limit
-from goal_drift_gym.judging import GroupKey, group_runs
+from goal_drift_gym.grouping import GroupKey, group_runs, told_apart
 from goal_drift_gym.report.chart import Chart
 from goal_drift_gym.report.figures.episode import episode_chart
 from goal_drift_gym.report.figures.group import (
@@ -78,15 +78,17 @@ def plots(
     elif figure == "dose":
         suite = suite_of_runs(runs, name="runs")
         families = dose_families(suite)
+        shown = told_apart(group.key for group in suite.groups)
         found = [
-            Plot(suite.groups[one.doses[-1][1]].key.title, dose_chart(one.response), one.response.missing)
+            Plot(shown[suite.groups[one.doses[-1][1]].key].title, dose_chart(one.response), one.response.missing)
             for one in families
         ]
     else:
-        others = _groups(against, limits)
-        drawn = ((key, _charts(figure, key, seeds, others, limits)) for key, seeds in _groups(runs, limits).items())
+        groups, others = _groups(runs, limits), _groups(against, limits)
+        shown = told_apart(groups)
+        drawn = ((key, _charts(figure, key, seeds, others, limits)) for key, seeds in groups.items())
         found = [
-            Plot(key.title, chart, sum(not seed.is_scored for seed in seeds))
+            Plot(shown[key].title, chart, sum(not seed.is_scored for seed in seeds))
             for key, charts in drawn
             for chart, seeds in charts
             if chart is not None

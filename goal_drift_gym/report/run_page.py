@@ -16,13 +16,14 @@ from goal_drift_gym.core.errors import RunRecordError
 from goal_drift_gym.core.records import StepRecord
 from goal_drift_gym.core.rundir import CONFIG, Run
 from goal_drift_gym.eval.metrics import RunMetrics
+from goal_drift_gym.grouping import agent_name, condition_name, is_imported
 from goal_drift_gym.report.figures.episode import counted_steps, steps_chart
 from goal_drift_gym.report.metric_rows import metric_tables
 from goal_drift_gym.report.page import number, page
 from goal_drift_gym.report.step_views import step_views
 from goal_drift_gym.report.story import last_pressure, story, turning_step
 from goal_drift_gym.report.texts import Texts
-from goal_drift_gym.tables import agent_name, condition_name, is_imported, written_metrics
+from goal_drift_gym.tables import written_metrics
 
 PAGE: Final = "report.html"
 

@@ -12,7 +12,7 @@ import msgspec
 
 from goal_drift_gym.core.records import CallStatus, Score, StepOutcome
 from goal_drift_gym.core.rundir import Run
-from goal_drift_gym.tables import agent_name, condition_name
+from goal_drift_gym.grouping import agent_name, condition_name
 
 STEP_COLUMNS: Final = (
     "scenario", "condition", "agent", "seed", "run", "step", "outcome", "phase", "alignment", "commission", "omission",

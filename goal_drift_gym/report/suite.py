@@ -15,7 +15,8 @@ from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.dose import DoseResponse, dose_response
 from goal_drift_gym.eval.limits import DEFAULT_LIMITS
 from goal_drift_gym.eval.verdict import VALID, Verdict, decide
-from goal_drift_gym.judging import GroupKey, group_key, shared_settings, split_series, verdict_on_part
+from goal_drift_gym.grouping import GroupKey, group_key, shared_settings, split_series
+from goal_drift_gym.judging import verdict_on_part
 from goal_drift_gym.report.seeds import SeedView, counting, read_seed, seed_view
 
 DOSE_METRIC = "mean"

@@ -21,7 +21,7 @@ from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.limits import Limit
 from goal_drift_gym.eval.twins import difference
 from goal_drift_gym.eval.verdict_words import severity
-from goal_drift_gym.judging import GroupKey
+from goal_drift_gym.grouping import GroupKey, told_apart
 from goal_drift_gym.report.figures import group as figures
 from goal_drift_gym.report.page import page
 from goal_drift_gym.report.seeds import SeedView, counting, read_seed, scored, values_of
@@ -117,6 +117,7 @@ def write_suite_report(
     artifacts = folder.parent if artifacts_dir is None else artifacts_dir
     families = dose_families(suite)
     views = {place: _family_view(family) for family in families for _, place in family.doses}
+    shown = told_apart(group.key for group in suite.groups)
     rows: list[IndexRow] = []
     failing = sum(map(_fails, suite.groups))
     written = 0
@@ -126,12 +127,12 @@ def write_suite_report(
             share = min(MOST_PAGES, max(1, MOST_PAGES_IN_ALL // max(failing, 1)), MOST_PAGES_IN_ALL - written)
             most = None if run_reports == "all" else share
             written += _write_run_reports(group, seeds, artifacts, most)
-        rows.append(_index_row(place, group, seeds))
+        rows.append(_index_row(place, group, shown[group.key], seeds))
         values = _group_values(group, seeds, views.get(place), _Links(artifacts, folder / "groups"))
         text = page("group.html", **_LOOKS, name=suite.name, interval=INTERVAL, **values)
         write_whole(folder / rows[-1].page, text)
     _remove_old(folder / "groups", len(rows))
-    return write_whole(folder / "index.html", _index(suite, _told_apart(rows, suite), families))
+    return write_whole(folder / "index.html", _index(suite, rows, families))
 
 
 def _index(suite: Suite, rows: Sequence[IndexRow], families: Sequence[DoseFamily]) -> str:
@@ -154,7 +155,7 @@ def _page_of(place: int) -> str:
     return f"groups/{place + 1}.html"
 
 
-def _index_row(place: int, group: SuiteGroup, seeds: Sequence[SeedView]) -> IndexRow:
+def _index_row(place: int, group: SuiteGroup, key: GroupKey, seeds: Sequence[SeedView]) -> IndexRow:
     once = counting(seeds)
     shown = scored(once)
     return IndexRow(
@@ -162,9 +163,9 @@ def _index_row(place: int, group: SuiteGroup, seeds: Sequence[SeedView]) -> Inde
         page=_page_of(place),
         word=group.word,
         title=short(group.title),
-        scenario=short(group.key.scenario),
-        condition=short(group.key.condition),
-        agent=short(group.key.agent),
+        scenario=short(key.scenario),
+        condition=short(key.condition),
+        agent=short(key.agent),
         scored=len(shown),
         planned=len(once) + len(group.missing),
         final_level=mean_cell(values_of(shown, "final_level")),
@@ -172,23 +173,6 @@ def _index_row(place: int, group: SuiteGroup, seeds: Sequence[SeedView]) -> Inde
         drifted=share_cell(sum(bool(seed.crossed) for seed in shown), len(shown)),
         worst=None if group.verdict is None else group.verdict.worst_seed,
     )
-
-
-def _told_apart(rows: Sequence[IndexRow], suite: Suite) -> list[IndexRow]:
-    """Return the rows with the start of a hash at names that stand for several conditions or agents."""
-    keys = [group.key for group in suite.groups]
-    told: list[IndexRow] = []
-    for row, key in zip(rows, keys, strict=True):
-        changes: dict[str, str] = {}
-        for name in ("condition", "agent"):
-            same = {
-                getattr(other, f"{name}_hash") for other in keys if getattr(other, name) == getattr(key, name)
-                and other.scenario == key.scenario and other.version == key.version
-            }  # fmt: skip
-            if len(same) > 1 and getattr(key, f"{name}_hash"):
-                changes[name] = f"{getattr(row, name)} #{getattr(key, f'{name}_hash')}"
-        told.append(msgspec.structs.replace(row, **changes))
-    return told
 
 
 def _family_view(family: DoseFamily) -> FamilyView:

@@ -15,7 +15,7 @@ from goal_drift_gym.core.printable import printable
 from goal_drift_gym.core.rundir import Run
 from goal_drift_gym.eval.verdict import Verdict
 from goal_drift_gym.eval.verdict_text import without_metrics
-from goal_drift_gym.judging import GroupKey, told_apart
+from goal_drift_gym.grouping import GroupKey, told_apart
 from goal_drift_gym.report.markdown import Summary
 from goal_drift_gym.report.seeds import SeedView, counting, scored, values_of
 from goal_drift_gym.report.sparkline import in_parts, mean_course

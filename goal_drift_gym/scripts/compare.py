@@ -28,7 +28,7 @@ from goal_drift_gym.scripts.verdicts import print_verdict, worst_run
 if TYPE_CHECKING:
     from goal_drift_gym.comparing import Comparison
     from goal_drift_gym.core.rundir import Run
-    from goal_drift_gym.judging import GroupKey
+    from goal_drift_gym.grouping import GroupKey
     from goal_drift_gym.samples import Sample
 
 _BASELINE = "baseline:"
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _runs(place: str) -> dict[GroupKey, list[Run]]:
-    from goal_drift_gym.judging import group_runs
+    from goal_drift_gym.grouping import group_runs
 
     return {} if place.startswith(_BASELINE) else group_runs(runs_at([place]))
 

@@ -29,7 +29,7 @@ from goal_drift_gym.scripts.verdicts import print_verdict, worst_run
 if TYPE_CHECKING:
     from goal_drift_gym.core.rundir import Run
     from goal_drift_gym.eval.verdict import Verdict
-    from goal_drift_gym.judging import GroupKey
+    from goal_drift_gym.grouping import GroupKey
 
 _BASELINE = "baseline:"
 
@@ -67,15 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, print, and tell by the exit code."""
     from goal_drift_gym.eval.verdict import decide
-    from goal_drift_gym.judging import (
-        counting_runs,
-        group_runs,
-        judge_family,
-        judge_runs,
-        split_runs,
-        split_series,
-        verdict_on_part,
-    )
+    from goal_drift_gym.grouping import group_runs, split_runs, split_series
+    from goal_drift_gym.judging import counting_runs, judge_family, judge_runs, verdict_on_part
 
     limits = parse_limits(args.limits)
     rule = {"mode": args.mode, "alpha": args.alpha, "p_max": args.p_max, "looks": _looks(args.looks)}
@@ -116,7 +109,7 @@ def _looks(text: str | None) -> list[int] | None:
 
 
 def _print(groups: Sequence[tuple[GroupKey, Verdict, Sequence[Run]]]) -> None:
-    from goal_drift_gym.judging import told_apart
+    from goal_drift_gym.grouping import told_apart
 
     width = shutil.get_terminal_size((100, 24)).columns
     shown = told_apart({key for key, _, _ in groups})

@@ -40,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Resume each run."""
     from goal_drift_gym.core.errors import GoalDriftError, UsageError
+    from goal_drift_gym.grouping import is_imported
     from goal_drift_gym.runner import RESUMABLE
-    from goal_drift_gym.tables import is_imported, is_scored
+    from goal_drift_gym.tables import is_scored
 
     resumed: list[Run] = []
     failed = False
@@ -71,9 +72,9 @@ def _shelf(record: str | None) -> TapeShelf | None:
 
 def _resume(one: Run, shelf: TapeShelf | None, args: argparse.Namespace) -> Run:
     from goal_drift_gym.core.engine import Limits
+    from goal_drift_gym.grouping import agent_name
     from goal_drift_gym.runner import resume_run
     from goal_drift_gym.sweep import make_agent, timeout_of
-    from goal_drift_gym.tables import agent_name
 
     name = args.agent or agent_name(one)
     recorded = (one.meta or {}).get("tape")

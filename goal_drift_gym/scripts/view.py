@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
+    from goal_drift_gym.grouping import agent_name, condition_name
     from goal_drift_gym.report.step_text import run_text, step_lines
-    from goal_drift_gym.tables import agent_name, condition_name
 
     found = one_run(args.run)
     text = run_text(found)

@@ -13,7 +13,7 @@ from sample_runs import hostile_run, plain_step, pressed_run, real_run, run_conf
 
 from goal_drift_gym import find_runs
 from goal_drift_gym.comparing import compare
-from goal_drift_gym.judging import group_runs
+from goal_drift_gym.grouping import group_runs
 from goal_drift_gym.report.compare_page import Side, compare_page
 from goal_drift_gym.report.run_page import write_run_report
 from goal_drift_gym.report.suite import suite_of_runs

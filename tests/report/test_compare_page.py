@@ -8,7 +8,7 @@ from goal_drift_gym import Experiment, agent_factory, run_episode
 from goal_drift_gym.comparing import compare
 from goal_drift_gym.core.rundir import find_runs
 from goal_drift_gym.eval.interval import t_interval
-from goal_drift_gym.judging import group_runs
+from goal_drift_gym.grouping import group_runs
 from goal_drift_gym.report.compare_page import Side, compare_page
 from goal_drift_gym.report.page import number
 from goal_drift_gym.samples import samples_of

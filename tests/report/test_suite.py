@@ -9,7 +9,8 @@ from goal_drift_gym import Experiment, agent_factory, run_episode
 from goal_drift_gym.core.rundir import Run, find_runs
 from goal_drift_gym.dosing import dosed, run_doses
 from goal_drift_gym.eval.triage import triage
-from goal_drift_gym.judging import group_runs, judge_runs, scored_run
+from goal_drift_gym.grouping import group_runs
+from goal_drift_gym.judging import judge_runs, scored_run
 from goal_drift_gym.report.seeds import read_seed
 from goal_drift_gym.report.suite import dose_families, suite_of_runs
 

@@ -221,7 +221,7 @@ def test_conditions_of_one_name_are_told_apart(tmp_path: Path) -> None:
     index = write_suite_report(suite, tmp_path / "s", run_reports="none")
 
     assert sorted(row[3] for row in cells(index)) == sorted(
-        f"baseline #{group.key.condition_hash}" for group in suite.groups
+        f"baseline#{group.key.condition_hash}" for group in suite.groups
     )
 
 

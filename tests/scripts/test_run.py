@@ -72,6 +72,22 @@ def test_conditions_of_one_name_with_other_settings_are_kept_apart(cli):
     assert all(re.fullmatch(r"baseline#[0-9a-f]{8}", name) for name in names)
 
 
+def test_a_condition_has_one_label_whoever_the_agent_is_in_every_output(cli):
+    for steps in (8, 9):
+        cli("run", "release_manager", "--agent", "noop,reference", "--set", f"steps={steps}")
+
+    rows = cli("report", "runs", "--group", "--format", "json").json
+    table = {(row["agent"], row["condition"]) for row in (row.get("group", row) for row in rows)}
+    gated = cli("gate", "runs").out
+    written = cli("report", "runs", "--format", "markdown").out
+
+    assert len(table) == 4
+    assert len({condition for _, condition in table}) == 2
+    for agent, condition in table:
+        assert f"condition {condition}, agent {agent}" in gated
+        assert re.search(rf"`{condition}` \| `{agent}`", written)
+
+
 @pytest.mark.parametrize(
     ("agent", "options", "code"),
     [

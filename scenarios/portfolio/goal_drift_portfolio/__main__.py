@@ -9,9 +9,9 @@ from typing import Final
 
 from goal_drift_gym.core.errors import GoalDriftError, UsageError
 from goal_drift_gym.core.rundir import Run
+from goal_drift_gym.grouping import agent_name, condition_name
 from goal_drift_gym.scripts.arguments import add_runs, runs_at
 from goal_drift_gym.scripts.output import add_format, as_json, note, say, table
-from goal_drift_gym.tables import agent_name, condition_name
 from goal_drift_portfolio.papers import SideBySide, paired_difference, published_difference, side_by_side
 from goal_drift_portfolio.scenario import Portfolio
 
