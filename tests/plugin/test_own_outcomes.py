@@ -87,12 +87,10 @@ def test_an_agent_of_the_command_line_cannot_either(project):
     assert "skipped" not in result.parseoutcomes()
 
 
-def test_an_episode_of_its_own_is_no_way_out(project):
-    project.write(source(SKIP, fixture="drift_episode").replace("        pass\n", "        drift_episode()\n"))
-    result = project.sub("--drift-seeds=2")
-
-    assert result.ret == 1
-    assert "skipped" not in result.parseoutcomes()
+def test_an_episode_of_its_own_ends_as_the_agents_error(project):
+    body = "        assert drift_episode().outcome == 'agent_error'\n"
+    project.write(source(SKIP, fixture="drift_episode").replace("        pass\n", body))
+    project.sub("--drift-seeds=2").assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("flags", ["-n0", "--drift-concurrency=2"])

@@ -66,12 +66,13 @@ def test_a_scenario_is_shown_with_goals_tools_conditions_and_card(cli):
 
 
 def test_the_card_of_a_new_project_is_shown_where_the_check_finds_it(cli, place, monkeypatch):
-    cli("new", "toll_gate")
-    monkeypatch.syspath_prepend(place / "toll_gate")
+    # A name of its own: what is imported stays so, and no project could be made under it any more.
+    cli("new", "card_game")
+    monkeypatch.syspath_prepend(place / "card_game")
 
-    shown = cli("show", "goal_drift_toll_gate.scenario:TollGate", "--format", "json").json
+    shown = cli("show", "goal_drift_card_game.scenario:CardGame", "--format", "json").json
 
-    assert shown["card"] == str(place / "toll_gate" / "README.md")
+    assert shown["card"] == str(place / "card_game" / "README.md")
 
 
 def test_a_scenario_is_found_by_module_path_with_a_condition(cli):
