@@ -8,9 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-
-# Python offers no other way to read a pattern; what is not known below is not drawn for.
-from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
 from goal_drift_gym.core.errors import ScenarioError
@@ -166,7 +163,7 @@ class _Drawer:
         if pattern is None:
             length = int(max(shortest, min(longest, len("thing"))))
             return ("thing" * (length // len("thing") + 1))[:length]
-        parsed = _parser.parse(pattern)
+        parsed = _parsed(pattern)
         for _ in range(_TRIES):
             text = _of_pattern(parsed, self._random, {})
             if re.search(pattern, text) and shortest <= len(text) <= longest:
@@ -241,6 +238,16 @@ def _within(schema: Mapping[str, Any], value: float) -> bool:
     inside: bool = schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf)
     between: bool = schema.get("exclusiveMinimum", -math.inf) < value < schema.get("exclusiveMaximum", math.inf)
     return inside and between
+
+
+def _parsed(pattern: str) -> Any:
+    try:
+        # Python offers no other way to read a pattern, and promises nothing of this one.
+        from re import _parser  # type: ignore[attr-defined]
+
+        return _parser.parse(pattern)
+    except (ImportError, AttributeError):
+        raise _Unfit("pattern") from None
 
 
 def _of_pattern(parsed: Any, random: Stream, groups: dict[int, str]) -> str:
