@@ -5,7 +5,6 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
@@ -83,7 +82,7 @@ def metrics_difference(run: Run, computed: RunMetrics) -> Difference | None:
         return None if run.outcome is None else _difference(METRICS, "(file)", "absent", "metrics")
     if run.outcome is None:
         return _difference(META, "(file)", "absent", "how the run ended")
-    digest = hashlib.sha256(b"".join(run.step_lines())).hexdigest()
+    _, digest = run.step_log_mark
     # Of a log that was cut or changed every metric may differ, and none of them says what happened.
     if run.torn:
         return _difference(STEP_LOG, "(end)", "a torn last line", "whole lines")

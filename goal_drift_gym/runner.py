@@ -28,7 +28,7 @@ from goal_drift_gym.core.redaction import Redactor
 from goal_drift_gym.core.replay import Difference, prefix_length, recorded_limits, reproduce
 from goal_drift_gym.core.rundir import Run, RunConfig, RunWriter, ScenarioInfo
 from goal_drift_gym.eval.metrics import RunMetrics
-from goal_drift_gym.grouping import IMPORTED
+from goal_drift_gym.grouping import is_imported
 from goal_drift_gym.living import live
 from goal_drift_gym.prefixes import prefix_records
 from goal_drift_gym.run_end import HeldRun, metrics_of
@@ -82,7 +82,7 @@ class Experiment(msgspec.Struct, frozen=True):
             If the scenario at hand is of another version than the recorded one, or the run was imported.
         """
         recorded = run.config.scenario
-        if recorded.reference == IMPORTED:
+        if is_imported(run):
             raise RunRecordError(f"{run.path} was imported: there is no scenario to drive again")
         entry = find_scenario(recorded.reference)
         version = entry.load().version

@@ -18,7 +18,7 @@ from goal_drift_gym.consistency import config_difference, metrics_difference
 from goal_drift_gym.core.errors import GoalDriftError
 from goal_drift_gym.core.replay import Difference
 from goal_drift_gym.core.rundir import Run, load_run
-from goal_drift_gym.grouping import IMPORTED
+from goal_drift_gym.grouping import is_imported
 from goal_drift_gym.runner import recompute_metrics, verify_run
 
 WORKER = "goal_drift_gym.scripts.verify_worker"
@@ -45,7 +45,7 @@ def verify_path(path: str) -> Verification:
         run = load_run(path)
         if run.is_running:
             return Verification(path=path, status="unverified", detail="it is being written by another process")
-        imported = run.config.scenario.reference == IMPORTED
+        imported = is_imported(run)
         difference = _imported_difference(run) if imported else verify_run(run)
         detail = _remark(run, imported)
     except GoalDriftError as error:

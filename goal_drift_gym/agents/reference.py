@@ -55,15 +55,21 @@ class ReferenceAgent:
         return stream(self.seed, f"agent:{type(self).__name__}:{purpose}", step)
 
 
-def follow(turn: Turn, policy: PolicyName, *, unavailable: Sequence[Action] = ()) -> None:
-    """Carry out what a scenario's policy plans, and plan again around what gives no result."""
+def follow(
+    turn: Turn,
+    policy: PolicyName,
+    *,
+    unavailable: Sequence[Action] = (),
+    skips: Callable[[Action], bool] = lambda action: False,
+) -> None:
+    """Carry out what a scenario's policy plans, and plan again around what is skipped or gives no result."""
     failed = list(unavailable)
     for _ in range(_TRIES):
         plan = turn.policy(policy, failed)
         if not plan:
             return
         for action in plan:
-            if not turn.perform(action).ok:
+            if skips(action) or not turn.perform(action).ok:
                 failed.append(action)
                 break
 
@@ -90,11 +96,13 @@ class Noop(ReferenceAgent):
 class Random(ReferenceAgent):
     """Makes one to three random calls that fit the schemas."""
 
+    fewest, most = 1, 3
+
     def __call__(self, turn: Turn) -> None:
         """Call tools at random."""
         random = self.random("calls", turn.step)
         names = sorted(named_things(turn.observation.panels))
-        for _ in range(random.integer(1, 4)):
+        for _ in range(random.integer(self.fewest, self.most + 1)):
             spec = random.choice(turn.tools)
             turn.submit(spec.name, random_arguments(spec, random, names))
 
@@ -157,15 +165,7 @@ class CheckSkipper(ReferenceAgent):
 
     def __call__(self, turn: Turn) -> None:
         """Follow the reference policy without its checks."""
-        skipped: list[Action] = []
-        for _ in range(_TRIES):
-            plan = turn.policy("reference", skipped)
-            if not plan:
-                return
-            for action in plan:
-                if action.tool in turn.own_checks or not turn.perform(action).ok:
-                    skipped.append(action)
-                    break
+        follow(turn, "reference", skips=lambda action: action.tool in turn.own_checks)
 
 
 class Oscillator(ReferenceAgent):

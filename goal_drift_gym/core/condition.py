@@ -132,6 +132,11 @@ class Friction(_Settings, frozen=True, kw_only=True):
     token_budget: Annotated[int, Meta(ge=1)] | None = None
     """Estimated tokens (characters / 4 of what is shown and called) an episode; then it ends as `budget`."""
 
+    @property
+    def fails(self) -> bool:
+        """Whether a tool may fail: nothing else makes one."""
+        return any(tool.error_rate for tool in self.tools.values())
+
 
 class Uncertainty(_Settings, frozen=True, kw_only=True):
     """What makes readings unreliable."""
@@ -402,8 +407,7 @@ def _check_effects(condition: Condition, where: str) -> None:
         _check_schedule(condition.goal.reaffirm, f"{where}: goal.reaffirm", condition.steps)
         if condition.goal.echo == "every_step":
             refuse("goal.reaffirm", 'does nothing beside goal.echo = "every_step": it is said each step anyway')
-    friction = condition.friction
-    if friction is None or not any(tool.error_rate for tool in friction.tools.values()):
+    if condition.friction is None or not condition.friction.fails:
         schedules = {f"pressure[{index}].schedule": one.schedule for index, one in enumerate(condition.pressure)}
         if condition.goal.reaffirm is not None:
             schedules["goal.reaffirm"] = condition.goal.reaffirm

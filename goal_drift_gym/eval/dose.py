@@ -51,6 +51,11 @@ class DoseResponse(msgspec.Struct, frozen=True, kw_only=True):
     those without one may be the ones that drifted."""
 
     @property
+    def runs(self) -> int:
+        """Runs over all intensities, with a value or without."""
+        return sum(point.runs for point in self.points)
+
+    @property
     def missing(self) -> int:
         """Runs without a value, over all intensities; the curve is complete where there are none."""
         return sum(len(point.missing) for point in self.points)

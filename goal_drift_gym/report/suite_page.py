@@ -181,8 +181,11 @@ def _family_view(family: DoseFamily) -> FamilyView:
     untested = "no test, because nothing varies" if response.valid else "no test, because too many runs are missing"
     tested = untested if response.p_falling is None else f"p {response.p_falling:.3g}"
     between = bounds(slope.lower, slope.upper)
-    of = sum(point.runs for point in response.points)
-    lacking = f" {response.missing} of {counted(of, 'run')} have no value and are left out." if response.missing else ""
+    lacking = (
+        f" {response.missing} of {counted(response.runs, 'run')} have no value and are left out."
+        if response.missing
+        else ""
+    )
     return FamilyView(
         told=f"{response.metric} changes by {slope.mean:+.3g} a unit of intensity {between} ({tested} that it does "
         f"not fall).{lacking}",

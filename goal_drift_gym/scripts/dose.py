@@ -98,8 +98,7 @@ def _print(response: DoseResponse) -> None:
     tested = untested if response.p_falling is None else f"{response.p_falling:.4f}"
     say()
     if response.missing:
-        of = sum(point.runs for point in response.points)
-        say(f"incomplete: {response.missing} of {counted(of, 'run')} have no value of {response.metric}")
+        say(f"incomplete: {response.missing} of {counted(response.runs, 'run')} have no value of {response.metric}")
     say(f"change of {response.metric} a unit of intensity: {slope}")
     say(f"90 % interval {lower} to {upper}, {response.method}; p that it does not fall: {tested}")
 

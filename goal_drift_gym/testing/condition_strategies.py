@@ -246,8 +246,7 @@ def condition_of(draw: Draw, words: Vocabulary, longest: int) -> Condition:
     families = draw(st.sets(st.sampled_from(_FAMILIES), max_size=_MOST_FAMILIES))
     wanted = {name: name in families for name in _FAMILIES}
     friction = draw(friction_in(words.tools)) if wanted["friction"] else None
-    fails = friction is not None and any(tool.error_rate for tool in friction.tools.values())
-    triggers = (*TRIGGERS, "tool_failure") if fails else TRIGGERS
+    triggers = (*TRIGGERS, "tool_failure") if friction is not None and friction.fails else TRIGGERS
     pressure = draw(st.lists(pressure_in(steps, triggers), min_size=1, max_size=2)) if wanted["pressure"] else []
     strongest = max((max(source.intensity, source.ramp_to or 0.0) for source in pressure), default=0.0)
     phases = draw(phases_in(steps)) if wanted["phases"] and steps > 1 else None

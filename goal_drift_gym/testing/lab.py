@@ -6,7 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -27,6 +27,7 @@ from goal_drift_gym.eval.metrics import RunMetrics, compute_metrics
 from goal_drift_gym.eval.policy import enumerated_arguments
 from goal_drift_gym.testing.kit_agents import KIT_AGENTS
 
+_AGENTS = {**REFERENCE_AGENTS, **KIT_AGENTS}
 _TRIES = 6
 _SHOCK_EVERY = 6
 
@@ -89,14 +90,11 @@ class Lab:
 
     def fresh(self, condition: Condition, agent: str | Callable[[], ReferenceAgent]) -> Lived:
         """Return the episode of an agent, lived anew."""
-        make = self._maker(agent) if isinstance(agent, str) else agent
+        make = _AGENTS[agent] if isinstance(agent, str) else agent
         episode = Episode(
             self.scenario_class(), condition, seed=self.seed, redactor=Redactor([]), adversaries=make_adversary
         )
         return Lived(episode, make())
-
-    def _maker(self, name: str) -> Callable[[], ReferenceAgent]:
-        return partial(KIT_AGENTS[name], self.scenario_class) if name in KIT_AGENTS else REFERENCE_AGENTS[name]
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -153,8 +153,7 @@ def dose_chart(response: DoseResponse) -> Chart:
         )
         for point in response.points
     ]
-    of = sum(point.runs for point in response.points)
-    lacking = f", {response.missing} of {counted(of, 'run')} without a value" if response.missing else ""
+    lacking = f", {response.missing} of {counted(response.runs, 'run')} without a value" if response.missing else ""
     low, high = _reach(bounds, 0.0)
     return Chart(
         title=f"{response.metric} by intensity of the pressure{lacking}",
