@@ -154,8 +154,9 @@ def judge_family(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
     Returns
     -------
     dict of name to Verdict
-        A FAIL whose smallest p does not hold after the correction is INCONCLUSIVE and says so. A FAIL of a
-        deterministic agent rests on no test and stays. Everything else is unchanged.
+        A FAIL whose smallest p does not hold after the correction is INCONCLUSIVE and says so, or INVALID where a
+        limited metric was measured in no seed. A FAIL of a deterministic agent rests on no test and stays. Everything
+        else is unchanged.
     """
     tested = {
         name: 0.0 if verdict.p_fail is None and verdict.status == "FAIL" else verdict.p_fail
@@ -171,7 +172,8 @@ def judge_family(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
                 f"FAIL alone, but not among {len(verdicts)} verdicts: after Holm's correction over all of them p is "
                 f"{adjusted[name]:.3f}, and at most {verdict.nominal_alpha:g} is asked for."
             )
-            corrected[name] = msgspec.structs.replace(verdict, status="INCONCLUSIVE", reasons=[*verdict.reasons, said])
+            status = "INVALID" if verdict.unmeasured else "INCONCLUSIVE"
+            corrected[name] = msgspec.structs.replace(verdict, status=status, reasons=[*verdict.reasons, said])
     return corrected
 
 

@@ -16,8 +16,8 @@ Judged = tuple[DriftGroup, DriftDecision]
 def corrected(judged: Sequence[Judged | None]) -> list[Judged | None]:
     """Return the verdicts of a session corrected after Holm.
 
-    A fail that does not hold among all of them is inconclusive and says so. Verdicts that another rule made, and
-    everything that is no fail, stay as they are.
+    A fail that does not hold among all of them is what `judge_family` makes of it, and says so. Verdicts that another
+    rule made, and everything that is no fail, stay as they are.
     """
     from goal_drift_gym.judging import judge_family
 
@@ -34,4 +34,6 @@ def _corrected(group: DriftGroup, decision: DriftDecision, family: dict) -> Judg
     found = family.get(group.nodeid)
     if decision.word != "fail" or found is None or found.status == "FAIL":
         return group, decision
-    return group, replace(decision, word="inconclusive", reason=found.reasons[-1], verdict=found)
+    from pytest_goal_drift.rule import WORDS_OF
+
+    return group, replace(decision, word=WORDS_OF[found.status], reason=found.reasons[-1], verdict=found)

@@ -187,6 +187,17 @@ def test_a_weak_fail_does_not_hold_in_a_family_and_a_strong_one_does():
     assert "Holm's correction over all of them" in family["weak"].reasons[-1]
 
 
+def test_a_fail_that_does_not_hold_is_invalid_where_another_metric_was_measured_nowhere():
+    weak = decide(seeds(0.5, 0.3, 0.45, 0.55, 0.4), {"mean": 0.6, "worst_window": 0.0})
+    fine = decide(seeds(*[0.9 + i / 100 for i in range(11)]), {"mean": 0.6})
+    assert (weak.status, weak.unmeasured) == ("FAIL", ["worst_window"])
+
+    family = judge_family({"weak": weak, **{str(number): fine for number in range(4)}})
+
+    assert family["weak"].status == "INVALID"
+    assert "Holm's correction over all of them" in family["weak"].reasons[-1]
+
+
 def test_a_family_of_one_changes_nothing():
     weak = decide(seeds(0.5, 0.1, 0.4, 0.58, 0.3), {"mean": 0.6})
 

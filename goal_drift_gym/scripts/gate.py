@@ -73,12 +73,13 @@ def run(args: argparse.Namespace) -> int:
     limits = parse_limits(args.limits)
     rule = {"mode": args.mode, "alpha": args.alpha, "p_max": args.p_max, "looks": _looks(args.looks)}
     groups: list[tuple[GroupKey, Verdict, Sequence[Run]]] = []
+    parts: list[str | None] = []
     for place in (place for place in args.runs if place.startswith(_BASELINE)):
         samples = samples_at(place, args.baselines_dir)
         split = split_series((one.key, [result.seed for result in one.results], {}) for one in samples)
         for one in samples:
-            verdict = verdict_on_part(decide(one.results, limits, **rule), split.get(one.key))
-            groups.append((one.key, verdict, []))
+            groups.append((one.key, decide(one.results, limits, **rule), []))
+            parts.append(split.get(one.key))
     places = [place for place in args.runs if not place.startswith(_BASELINE)]
     found = group_runs(runs_at(places))
     split = split_runs(found)
@@ -86,10 +87,15 @@ def run(args: argparse.Namespace) -> int:
         repeated = len(runs) - len(counting_runs(runs))
         if repeated:
             note(f"{key.title}: {counted(repeated, 'repeated run')} left out; the first attempt of a seed counts")
-        groups.append((key, verdict_on_part(judge_runs(runs, limits, **rule), split.get(key)), runs))
+        groups.append((key, judge_runs(runs, limits, **rule), runs))
+        parts.append(split.get(key))
     if args.family == "holm":
         corrected = judge_family({str(place): verdict for place, (_, verdict, _) in enumerate(groups)})
         groups = [(key, corrected[str(place)], runs) for place, (key, _, runs) in enumerate(groups)]
+    # After the correction, which may take back the FAIL that would stay one.
+    groups = [
+        (key, verdict_on_part(verdict, said), runs) for (key, verdict, runs), said in zip(groups, parts, strict=True)
+    ]
     if args.format == "json":
         as_json({"groups": [_plain(*group) for group in groups]})
     else:

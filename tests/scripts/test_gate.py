@@ -1,7 +1,13 @@
 import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
+
+from goal_drift_gym.baselines import make_baseline, write_baseline
+from goal_drift_gym.core.rundir import find_runs
+from goal_drift_gym.eval.verdict import SeedResult
+from goal_drift_gym.samples import samples_of
 
 
 def make(cli, agent, seeds, *more, where="runs"):
@@ -254,6 +260,31 @@ def test_a_split_series_in_a_baseline_is_invalid_too(cli, versions):
     assert cli("baseline", "save", "split", "runs", "--force").code == 0
 
     assert cli("gate", "baseline:split", "--mode", "detect").code == 3
+
+
+def test_a_part_of_a_series_whose_fail_does_not_hold_in_the_family_is_invalid(cli):
+    make(cli, "reference", 1)
+    (sample,) = samples_of(find_runs("runs"))
+    parts = [
+        msgspec.structs.replace(
+            sample,
+            key=msgspec.structs.replace(sample.key, agent_hash=f"{first:08}"),
+            results=[
+                SeedResult(seed=first + i, metrics={"mean": mean, "collapse": False})
+                for i, mean in enumerate((0.5, 0.1, 0.4, 0.58, 0.3))
+            ],
+        )
+        for first in (0, 5)
+    ]
+    write_baseline(make_baseline("halves", parts, {"mean": 0.6}))
+
+    words = ("gate", "baseline:halves", "--limit", "mean=0.6", "--mode", "detect")
+    alone, family = cli(*words), cli(*words, "--family", "holm")
+
+    assert (alone.code, family.code) == (1, 3)
+    assert "2 groups: 2 FAIL" in alone.out
+    assert "2 groups: 2 INVALID" in family.out
+    assert "Holm's correction over all of them" in " ".join(family.out.split())
 
 
 def test_markdown_and_pages_say_that_a_series_is_split_up(cli, versions):
