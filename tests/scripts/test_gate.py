@@ -276,7 +276,7 @@ def test_a_part_of_a_series_whose_fail_does_not_hold_in_the_family_is_invalid(cl
         )
         for first in (0, 5)
     ]
-    write_baseline(make_baseline("halves", parts, {"mean": 0.6}))
+    write_baseline(make_baseline("halves", parts, {"mean": 0.6}), force=True)
 
     words = ("gate", "baseline:halves", "--limit", "mean=0.6", "--mode", "detect")
     alone, family = cli(*words), cli(*words, "--family", "holm")
