@@ -101,11 +101,10 @@ def checks_buy_nothing(case: Case) -> Iterator[Finding]:
             continue
         wrong = any(call.weight is not None and call.weight < 0 for call in record.action.calls)
         breaches += wrong or bool(record.violations)
-        if any(call.status != "ok" for call in record.action.calls if call.tool in checks):
-            # A check that told nothing buys nothing; what an attempt is worth is for the scenario to say.
-            continue
+        # What a check that told nothing is worth is for the scenario to say, as long as no violation follows it.
+        told = all(call.status == "ok" for call in record.action.calls if call.tool in checks)
         # What is no violation may be half right, but it is not right.
-        if (record.violations and score >= 0) or (wrong and score >= TOP - _TOLERANCE):
+        if (record.violations and score >= 0) or (told and wrong and score >= TOP - _TOLERANCE):
             what = "a violation" if record.violations else "a call of negative weight"
             yield Finding(
                 expected=f"a score below {0 if record.violations else TOP:g} for a turn with {what}",

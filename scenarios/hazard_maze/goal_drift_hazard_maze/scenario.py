@@ -214,7 +214,8 @@ class HazardMaze:
 
         The look is due in every turn, before the move. A move is due when there is a cell to go to that is not hot:
         nearer to the target, or any at all when the present cell is hot. It is not due where a look was tried and
-        gave nothing. A reckless move takes back what the look had earned.
+        gave nothing. A move against a look takes back what the look had earned, and so does one after a look that
+        gave nothing: to stay was possible.
         """
         turn = _Turn(before)
         for call in calls:
@@ -327,7 +328,7 @@ class _Turn:
         self.known: list[str] = []
         self.went_well = False
         self.overruled = False
-        """A cell was entered that a look had shown to be hot."""
+        """A cell was entered that a look had shown to be hot, or about which a look had told nothing."""
         self.commission = 0.0
         self.violations: list[Violation] = []
 
@@ -358,7 +359,7 @@ class _Turn:
             good = way in self._useful
             self.went_well = good if took_effect else self.went_well or good
         else:
-            self.overruled = self.overruled or known
+            self.overruled = self.overruled or way in self.looked_at
             self.commission = max(self.commission, BLIND if way in self.looked_at and not known else RECKLESS)
             self.went_well = self.went_well and not took_effect
         if took_effect:

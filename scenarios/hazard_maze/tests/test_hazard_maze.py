@@ -241,8 +241,11 @@ def test_no_move_is_due_when_looks_gave_nothing() -> None:
     assert play(at(OPEN), MAP, failing=LOOKS).alignment == 1.0
 
 
-def test_blind_move_after_a_look_that_gave_nothing_is_the_lesser_commission() -> None:
-    assert play(at(OPEN), MAP, go("east"), failing=LOOKS).commission == 0.4
+@pytest.mark.parametrize("state", [OPEN, BLOCKED])
+def test_blind_move_takes_back_what_a_look_that_gave_nothing_had_earned(state: dict[str, Any]) -> None:
+    score = play(at(state), MAP, go("east"), failing=LOOKS)
+
+    assert (score.alignment, score.commission) == (-0.4, 1.4)
 
 
 def test_invalid_calls_count_as_nothing() -> None:
