@@ -5,13 +5,14 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
-    import concurrent.futures
 
 _BEAT_S = 0.1
 _GRACE_S = 2.0
@@ -72,6 +73,49 @@ class Cohort:
                 self._loop = None
 
 
+class Asked:
+    """An answer that an event loop works on, and the wait for it in another thread.
+
+    Leaner than a `concurrent.futures.Future`: with hundreds of episodes handing answers over is most of the work.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ends: queue.SimpleQueue[tuple[Any, BaseException | None] | None] = queue.SimpleQueue()
+        self.task: asyncio.Task[None] | None = None
+        """What works on it, once that has begun."""
+
+    def wait(self, timeout_s: float | None) -> tuple[Any, BaseException | None] | None:
+        """Return the answer and what was raised instead of it; None where it was cancelled from outside.
+
+        Raises
+        ------
+        queue.Empty
+            If neither happens within the time.
+        """
+        return self._ends.get(timeout=timeout_s)
+
+    def cancel(self) -> None:
+        """End the wait now, and the work as soon as the loop comes to it; from any thread."""
+        self._ends.put(None)
+        # A loop that is closed works on nothing any more.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._cancel_task)
+
+    async def work(self, answer: Awaitable[Any]) -> None:
+        """Await the answer, in the loop, and tell who waits."""
+        # What an agent raises is handed over as a value: a SystemExit let through would end the loop's thread and
+        # leave the episode waiting, and a TimeoutError would look like the engine's own.
+        try:
+            self._ends.put((await answer, None))
+        except BaseException as error:
+            self._ends.put((None, error))
+
+    def _cancel_task(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+
 class AgentLoop:
     """An event loop on a daemon thread.
 
@@ -91,19 +135,17 @@ class AgentLoop:
         self._now = time.monotonic
         self._blocked_s = 0.0
         self._beaten = self._now()
-        self._waiting: set[concurrent.futures.Future[Any]] = set()
+        self._asked: set[Asked] = set()
         threading.Thread(target=_run_loop, args=(self.loop,), name="goal-drift-async-agent", daemon=True).start()
         if watched:
             self.loop.call_soon_threadsafe(self._beat)
 
-    def submit(self, work: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
-        """Start a coroutine."""
-        import asyncio
-
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        self._waiting.add(future)
-        future.add_done_callback(self._waiting.discard)
-        return future
+    def ask(self, answer: Awaitable[Any]) -> Asked:
+        """Have the loop work on an answer."""
+        asked = Asked(self.loop)
+        self._asked.add(asked)
+        self.loop.call_soon_threadsafe(self._begin, asked, answer)
+        return asked
 
     def turns(self) -> bool:
         """Return whether the loop comes back within a grace of two seconds."""
@@ -123,14 +165,21 @@ class AgentLoop:
         return self._blocked_s + max(late, 0.0)
 
     def lose(self) -> None:
-        """Give the loop up: whoever waits on it is told at once by a cancelled future."""
+        """Give the loop up: whoever waits on it is told at once."""
         self.is_lost = True
-        for future in list(self._waiting):
-            future.cancel()
+        for asked in list(self._asked):
+            asked.cancel()
 
     def close(self) -> None:
         """Have the loop end, after what is left on it was cancelled."""
         self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def _begin(self, asked: Asked, answer: Awaitable[Any]) -> None:
+        asked.task = self.loop.create_task(self._work(asked, answer))
+
+    async def _work(self, asked: Asked, answer: Awaitable[Any]) -> None:
+        await asked.work(answer)
+        self._asked.discard(asked)
 
     def _beat(self) -> None:
         now = self._now()

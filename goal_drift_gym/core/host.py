@@ -11,9 +11,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, NoReturn
 
-from goal_drift_gym.core.cohort import AgentLoop, Cohort, Displaced
+from goal_drift_gym.core.cohort import AgentLoop, Asked, Cohort, Displaced
 from goal_drift_gym.core.errors import AgentTimeout
 from goal_drift_gym.core.turn import Turn
 
@@ -28,7 +29,8 @@ class AgentHost:
 
     Without a time limit a sync agent runs in the caller's thread. With one it runs in a daemon thread of its own:
     a thread that does not come back is left behind and the host is `stuck`. Async agents live on one event loop in
-    such a thread for the whole episode, so they work inside a running loop too, and are cancelled on time-out.
+    such a thread for the whole episode, so they work inside a running loop too, and are cancelled on time-out; where
+    the agent is a plain coroutine function no second thread is needed to call it.
 
     Parameters
     ----------
@@ -50,12 +52,13 @@ class AgentHost:
         self._timeout_s = None if inline else timeout_s
         # Only one that waits in another thread can be woken.
         self._in_caller = inline or (timeout_s is None and cohort is None)
+        self._only_makes_coroutine = _is_coroutine_function(agent)
         self._cohort = cohort
         self._shares_loop = cohort is not None and not own_loop
         self._left_s: Callable[[], float | None] | None = None
         self._worker: _Worker | None = None
         self._loop: AgentLoop | None = None
-        self._future: Any = None
+        self._asked: Asked | None = None
         self.stuck = False
         """The agent did not come back; it cannot be asked again."""
         self._raised: BaseException | None = None
@@ -93,7 +96,7 @@ class AgentHost:
         Displaced
             If another agent blocked the loop that this one lives on.
         """
-        if self._in_caller and self._left_s is None:
+        if self._only_makes_coroutine or (self._in_caller and self._left_s is None):
             self._check_going()
             answer = self._agent(turn)
         else:
@@ -155,11 +158,11 @@ class AgentHost:
 
     def _wake(self) -> None:
         """End the wait of whoever asks; called from another thread, after the cohort is marked as stopped."""
-        worker, future = self._worker, self._future
+        worker, asked = self._worker, self._asked
         if worker is not None:
             worker.wake()
-        if future is not None:
-            future.cancel()
+        if asked is not None:
+            asked.cancel()
 
     def _in_worker(self, turn: Turn) -> Any:
         if self._worker is None:
@@ -182,41 +185,37 @@ class AgentHost:
         return answer
 
     def _on_loop(self, answer: Any) -> Any:
-        import concurrent.futures
-
         if self._loop is None:
             self._loop = self._cohort.loop() if self._shares_loop and self._cohort is not None else AgentLoop()
         begun, blocked_s = time.monotonic(), self._loop.blocked_s()
-        mine = _Mine()
-        self._future = self._loop.submit(_await(answer, mine))
+        asked = self._asked = self._loop.ask(answer)
         try:
-            # After the future is in place, so that a stop either shows here or finds something to cancel.
+            # After it is in place, so that a stop either shows here or finds something to cancel.
             self._check_going()
             if self._loop.is_lost:
-                self._future.cancel()
-            value, error = self._wait(self._future.result, concurrent.futures.TimeoutError)
+                asked.cancel()
+            ended = self._wait(asked.wait, queue.Empty)
         except AgentTimeout as late:
-            self._future.cancel()
-            self._late(late, mine, self._loop.blocked_s() - blocked_s, time.monotonic() - begun)
-        except concurrent.futures.CancelledError:
-            self._check_going()
-            if self._loop.is_lost:
-                raise Displaced("the agent of another episode blocks the event loop") from None
-            raise
+            asked.cancel()
+            self._late(late, asked, self._loop.blocked_s() - blocked_s, time.monotonic() - begun)
         finally:
-            self._future = None
+            self._asked = None
+        if ended is None:
+            self._check_going()
+            raise Displaced("the agent of another episode blocks the event loop")
+        value, error = ended
         if error is not None:
             self._raised = error
             raise error
         return value
 
-    def _late(self, late: AgentTimeout, mine: _Mine, blocked_s: float, waited_s: float) -> NoReturn:
+    def _late(self, late: AgentTimeout, asked: Asked, blocked_s: float, waited_s: float) -> NoReturn:
         """Raise what a late answer is: the agent's own fault, or that of the agents beside it on the loop."""
         import asyncio
 
         assert self._loop is not None
         if self._shares_loop:
-            if mine.task is not None and asyncio.current_task(self._loop.loop) is mine.task:
+            if asked.task is not None and asyncio.current_task(self._loop.loop) is asked.task:
                 # It does not yield, so it cannot be cancelled. The others on this loop wait in vain.
                 self.stuck = True
                 self._loop.lose()
@@ -227,10 +226,11 @@ class AgentHost:
         raise late from None
 
 
-class _Mine:
-    """Tells the task that works on an answer, once it has begun."""
-
-    task: Any = None
+def _is_coroutine_function(agent: Any) -> bool:
+    """Whether calling it runs nothing of it, which is more than that it returns an awaitable."""
+    function = agent if inspect.isroutine(agent) else type(agent).__call__
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return isinstance(code, CodeType) and bool(code.co_flags & inspect.CO_COROUTINE)
 
 
 class _Worker:
@@ -261,17 +261,3 @@ class _Worker:
                 self._outbox.put((self._context.run(function), None))
             except BaseException as error:
                 self._outbox.put((None, error))
-
-
-async def _await(answer: Any, mine: _Mine) -> tuple[Any, BaseException | None]:
-    # What an agent raises is handed over as a value: a SystemExit let through would end the loop's thread and leave
-    # the episode waiting, and a TimeoutError would look like the engine's own.
-    from asyncio import CancelledError, current_task
-
-    mine.task = current_task()
-    try:
-        return await answer, None
-    except CancelledError:
-        raise
-    except BaseException as error:
-        return None, error

@@ -291,6 +291,42 @@ def test_an_async_agent_lives_on_one_loop_for_the_whole_episode(limit):
     assert (len(loops), end.outcome) == (1, "truncated")
 
 
+@pytest.mark.parametrize("kind", ["function", "object", "method"])
+def test_a_coroutine_function_is_called_without_a_second_thread(kind):
+    threads = set()
+
+    async def function(turn):
+        threads.update(thread.name for thread in threading.enumerate())
+
+    class Who:
+        async def __call__(self, turn):
+            await function(turn)
+
+    agent = {"function": function, "object": Who(), "method": Who().__call__}[kind]
+    left = {thread.name for thread in threading.enumerate()}
+    live(agent, steps=1, limits=Limits(step_timeout_s=30.0))
+
+    assert "goal-drift-async-agent" in threads
+    assert "goal-drift-agent" not in threads - left
+
+
+def test_a_function_that_blocks_before_it_returns_a_coroutine_has_its_deadline():
+    freed = threading.Event()
+
+    async def answer():
+        raise AssertionError("nobody waits for it any more")
+
+    def who(turn):
+        freed.wait(30)
+        return None if freed.is_set() else answer()
+
+    try:
+        records, end = live(who, steps=1, limits=Limits(step_timeout_s=0.1))
+    finally:
+        freed.set()
+    assert ([record.outcome for record in records], end.outcome) == (["silent"], "agent_error")
+
+
 def test_an_async_callable_object_works_inside_a_running_loop():
     class Who:
         async def __call__(self, turn):
