@@ -276,11 +276,11 @@ def _is_of_unittest(item: pytest.Item) -> bool:
 
 
 def _check_agent(services: Services) -> None:
-    from goal_drift_gym.core.errors import UsageError
+    from goal_drift_gym.core.errors import AgentError, UsageError
 
     try:
         services.agent_factory()
-    except UsageError as error:
+    except (AgentError, UsageError) as error:
         raise pytest.UsageError(f"--drift-agent: {error}") from None
 
 

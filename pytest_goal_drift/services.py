@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from pytest_goal_drift.budgeting import shared_budget
 from pytest_goal_drift.keys import SERVICES
 from pytest_goal_drift.ledger import Ledger
+from pytest_goal_drift.own_outcomes import no_way_out
 from pytest_goal_drift.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class Services:
         if factory is None:
             return None
         lent = None if self.side_by_side is None else self.side_by_side.lent(item)
-        with _no_way_out():
+        with no_way_out(exits=True):
             self._made = [factory() if lent is None else lent]
         return self._made[0]
 
@@ -214,7 +214,7 @@ class Services:
         """
         factory = self.agent_factory()
         if factory is not None and self.made(agent):
-            with _no_way_out():
+            with no_way_out(exits=True):
                 self._made.append(factory())
             return self._made[-1]
         if not hasattr(agent, "for_episode"):
@@ -222,7 +222,7 @@ class Services:
         from goal_drift_gym.agents.copies import copies_of
 
         copies = copies_of(agent)
-        with _no_way_out():
+        with no_way_out():
             return agent if copies is None else copies()
 
     def made(self, agent: Agent) -> bool:
@@ -244,11 +244,14 @@ class Services:
         ------
         AgentNotFound
             If there is none by that name.
+        AgentError
+            If its module skips or expects a failure of what loads it.
         """
         if self._factory is None and self.settings.agent is not None:
             from goal_drift_gym.agents.loading import agent_factory
 
-            self._factory = agent_factory(self.settings.agent)
+            with no_way_out():
+                self._factory = agent_factory(self.settings.agent)
         return self._factory
 
     @property
@@ -291,11 +294,11 @@ class Services:
             If a limit of the session is spent.
         """
         if self.settings.replay is not None:
-            with _no_way_out():
+            with no_way_out():
                 return self._replay(self.settings.replay, experiment, agent, place)
         from pytest_goal_drift.going_on import hold
 
-        with _no_way_out():
+        with no_way_out():
             return hold(self, experiment, agent, place, limits=self._limits()).keep()
 
     def hold(
@@ -304,7 +307,7 @@ class Services:
         """Run one episode beside others, and leave the end of its run open."""
         from pytest_goal_drift.going_on import hold
 
-        with _no_way_out():
+        with no_way_out():
             return hold(self, experiment, agent, place, limits=self._limits(), cohort=cohort, own_loop=own_loop)
 
     def _limits(self) -> Limits | None:
@@ -359,21 +362,6 @@ class Services:
             if (home / file).is_file():
                 return str(home / file) + (f":{name}" if colon else "")
         return reference
-
-
-@contextmanager
-def _no_way_out() -> Generator[None]:
-    """Make an error of what an agent raises so that pytest would not hold the test against it.
-
-    `pytest.fail`, which is how time limits of a test are kept, and whatever else ends a test or session, goes on.
-    """
-    try:
-        yield
-    except (pytest.skip.Exception, pytest.xfail.Exception) as error:
-        from goal_drift_gym.core.errors import AgentError
-
-        name = "xfail" if isinstance(error, pytest.xfail.Exception) else "skip"
-        raise AgentError(f"the agent called pytest.{name}, which is not for it to say: {error}") from error
 
 
 def services_of(config: pytest.Config) -> Services:

@@ -15,6 +15,7 @@ import pytest
 
 from pytest_goal_drift.kept_output import KeptOutput
 from pytest_goal_drift.keys import PLAN
+from pytest_goal_drift.own_outcomes import no_way_out
 from pytest_goal_drift.plan import owner_of
 from pytest_goal_drift.playing import (
     NOT_TAKEN,
@@ -105,6 +106,7 @@ class SideBySideRuns:
         """Return the agent of `--drift-agent` that has lived through an episode run ahead for an item, once."""
         return self._lent.pop(item, None)
 
+    @no_way_out()
     def runs(
         self, item: pytest.Item, experiments: Sequence[Experiment], agent: Agent, places: Sequence[Place]
     ) -> list[Run] | None:
@@ -125,10 +127,12 @@ class SideBySideRuns:
         own = self._own(experiments, agent, places, more)
         return self._play(own, self._ahead(item, experiments, agent, more, room=self._room() - len(own)))
 
+    @no_way_out()
     def can_run(self, agent: Agent) -> bool:
         """Return whether an agent can live through several episodes at the same time."""
         return self._more(agent) is not None
 
+    @no_way_out()
     def run_seeds(
         self,
         experiments: Sequence[Experiment],

@@ -83,7 +83,8 @@ def describe_agent(agent: Agent, redactor: Redactor) -> dict[str, Any]:
     for name, kind in REFERENCE_AGENTS.items():
         if type(agent) is kind:
             return {"name": name, **agent.describe()}  # type: ignore[attr-defined]
-    described: dict[str, Any] = {"name": clean_text(_name(agent), redactor, _MAX_NAME), "kind": "callable"}
+    name = _told(lambda: _name(agent), "the name of the agent")
+    described: dict[str, Any] = {"name": clean_text(name, redactor, _MAX_NAME), "kind": "callable"}
     describe = getattr(agent, "describe", None)
     if callable(describe):
         said = _told(describe, f"describe() of agent {described['name']}")

@@ -35,6 +35,21 @@ SOURCE = """
         def __call__(self, turn):
             pass
 
+    class InDescribe(Agent):
+        def describe(self):
+            {sync}
+
+        def for_episode(self):
+            return self
+
+        def __call__(self, turn):
+            pass
+
+    class InName(InDescribe):
+        @property
+        def name(self):
+            {sync}
+
     def live(episode):
         {sync}
 
@@ -47,6 +62,7 @@ SOURCE = """
         pass
 """
 SKIP, XFAIL = "pytest.skip('nothing to see')", "pytest.xfail('as expected')"
+EXIT = "pytest.exit('all is well', returncode=0)"
 
 
 def source(call: str, agent: str = "Agent()", fixture: str = "drift_run") -> str:
@@ -65,6 +81,11 @@ def source(call: str, agent: str = "Agent()", fixture: str = "drift_run") -> str
         (SKIP, "CallModeAgent(live)", "drift_run", "-n0"),
         (SKIP, "InReset()", "drift_run", "-n0"),
         (SKIP, "InEnd()", "drift_run", "-n0"),
+        (SKIP, "InDescribe()", "drift_run", "-n0"),
+        (SKIP, "InDescribe()", "drift_run", "--drift-concurrency=2"),
+        (SKIP, "InDescribe()", "drift_runs", "--drift-concurrency=2"),
+        (XFAIL, "InName()", "drift_run", "--drift-concurrency=2"),
+        (EXIT, "InName()", "drift_run", "-n0"),
     ],
 )
 def test_an_agent_cannot_have_its_test_skipped(project, call, agent, fixture, flags):
@@ -76,15 +97,25 @@ def test_an_agent_cannot_have_its_test_skipped(project, call, agent, fixture, fl
     assert outcomes.get("failed", 0) + outcomes.get("errors", 0) >= 1
 
 
-def test_an_agent_of_the_command_line_cannot_either(project):
-    agents = (
-        "import pytest\n\nclass Shy:\n    def __init__(self): pytest.skip('no key')\n    def __call__(self, turn): pass"
+@pytest.mark.parametrize("call", [SKIP, XFAIL, EXIT])
+@pytest.mark.parametrize("flags", ["-n0", "--drift-concurrency=2"])
+def test_an_agent_of_the_command_line_cannot_either(project, call, flags):
+    project.write(
+        agents=f"import pytest\n\nclass Shy:\n    def __init__(self): {call}\n    def __call__(self, turn): pass"
     )
-    project.write(agents=agents)
-    result = project.sub("--drift-agent=agents:Shy", "--drift-seeds=2")
+    result = project.sub("--drift-agent=agents:Shy", "--drift-seeds=2", flags)
 
     assert result.ret == 1
-    assert "skipped" not in result.parseoutcomes()
+    assert not {"skipped", "xfailed"} & result.parseoutcomes().keys()
+
+
+@pytest.mark.parametrize("call", [SKIP, XFAIL, EXIT])
+def test_the_module_of_an_agent_cannot_either(project, call):
+    project.write(agents=f"import pytest\n\n{call}\n\ndef agent(turn): pass")
+    result = project.sub("--drift-agent=agents:agent", "--drift-seeds=2")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --drift-agent: *"])
 
 
 def test_an_episode_of_its_own_ends_as_the_agents_error(project):
