@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,41 +24,7 @@ for _module in (
 ):
     importlib.import_module(_module)
 
-OTHERS_OFF = ("-p", "no:asyncio", "-p", "no:rerunfailures", "-p", "no:randomly")
-
-SIMPLE = """
-    import pytest
-
-    @pytest.mark.drift_scenario("release_manager", steps=20)
-    def test_keeps(drift_run):
-        pass
-"""
-
-
-class Project:
-    """A project of somebody who tests an agent."""
-
-    def __init__(self, pytester: pytest.Pytester) -> None:
-        self.pytester = pytester
-        self.path: Path = pytester.path
-
-    def write(self, source: str = SIMPLE, **files: str) -> Project:
-        self.pytester.makepyfile(test_it=source, **files)
-        return self
-
-    def run(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest in this process."""
-        return self.pytester.runpytest_inprocess(*OTHERS_OFF, *arguments)
-
-    def sub(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest in a process of its own."""
-        return self.pytester.runpytest_subprocess(*OTHERS_OFF, *arguments, timeout=120)
-
-    def runs(self, where: str = "runs") -> list[Path]:
-        return sorted(path.parent for path in (self.path / where).rglob("config.json"))
-
-    def verdicts(self) -> list[dict[str, Any]]:
-        return [json.loads(path.read_bytes()) for path in sorted((self.path / "artifacts").rglob("verdict.json"))]
+from plugin_support import Lines, Project  # noqa: E402
 
 
 @pytest.fixture
@@ -70,9 +33,6 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     for name in ("CI", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_AUTO_NUM_WORKERS"):
         monkeypatch.delenv(name, raising=False)
     return Project(pytester)
-
-
-Lines = Callable[[pytest.RunResult], str]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import OTHERS_OFF, Lines, Project
+from plugin_support import OTHERS_OFF, Lines, Project
 
 pytest.importorskip("jinja2", reason="needs jinja2: pip install 'pytest-goal-drift[report]'")
 
