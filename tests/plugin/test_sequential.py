@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from plugin_support import SIMPLE
 
 from goal_drift_gym.agents.loading import agent_factory
 from goal_drift_gym.eval.verdict import decide
@@ -12,8 +13,6 @@ from goal_drift_gym.judging import seed_result
 from goal_drift_gym.runner import Experiment, run_episode
 from pytest_goal_drift.ledger import Ledger
 from pytest_goal_drift.wire import parse_plan
-
-from .conftest import SIMPLE
 
 TWO = """
     import pytest
