@@ -64,8 +64,8 @@ class _Ease:
 
     def begin(self) -> None:
         if self._found is None:
-            interval, (young, *older) = sys.getswitchinterval(), gc.get_threshold()
-            self._found = interval, (young, older[0], older[1])
+            interval, thresholds = self._found = sys.getswitchinterval(), gc.get_threshold()
+            young, *older = thresholds
             sys.setswitchinterval(max(interval, _SWITCH_S))
             # 0 means never.
             gc.set_threshold(max(young, _YOUNG) if young else 0, *older)
